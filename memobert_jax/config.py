@@ -1,0 +1,374 @@
+"""Every configuration field, with its default, unit and check, declared once.
+
+Code takes the frozen dataclasses below. Files in `configs/` return them as `ml_collections`
+ConfigDicts (`as_config_dict`), the command line overrides single fields
+(`--config.optim.peak_lr=1e-4`), and `from_config_dict` checks every value on the way back.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+T = typing.TypeVar("T")
+
+MODALITIES = ("text", "face", "speech")
+SUBSETS = ("T", "F", "S", "TF", "TS", "FS", "TFS")
+"""Modality subsets of the evaluation, by first letter."""
+
+OBJECTIVES = ("mlm", "mfr", "mfc", "msr")
+"""Masked language modelling, face regression, face classification (KL), speech regression."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A test of one value and the words that say what was expected."""
+
+    expected: str
+    passes: typing.Callable[[Any], bool]
+
+
+POSITIVE = Check("a number above 0", lambda v: v > 0)
+NOT_NEGATIVE = Check("a number of at least 0", lambda v: v >= 0)
+SHARE = Check("a number from 0 to 1", lambda v: 0 <= v <= 1)
+NOT_EMPTY = Check("at least one entry", lambda v: len(v) > 0)
+
+
+def one_of(*choices: str) -> Check:
+    return Check(f"one of {', '.join(choices)}", lambda v: v in choices)
+
+
+def each_of(*choices: str) -> Check:
+    return Check(
+        f"a selection from {', '.join(choices)}", lambda v: all(item in choices for item in v)
+    )
+
+
+def field(default: Any, doc: str, check: Check | None = None, unit: str = "") -> Any:
+    """A dataclass field with its documentation, unit and check."""
+    metadata = {"doc": doc, "check": check, "unit": unit}
+    if dataclasses.is_dataclass(default):
+        return dataclasses.field(default_factory=lambda: default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractConfig:
+    """Raw media to clips (MEmoBERT §1.2). Its hash keys the extraction store."""
+
+    min_utterance_s: float = field(1.0, "shorter utterances are dropped", POSITIVE, "s")
+    max_utterance_s: float = field(15.0, "longer utterances are dropped", POSITIVE, "s")
+    merge_gap_s: float = field(
+        0.3, "an utterance below the minimum merges with a neighbour this near", NOT_NEGATIVE, "s"
+    )
+    require: tuple[str, ...] = field(
+        MODALITIES, "a clip without one of these modalities is dropped", each_of(*MODALITIES)
+    )
+    min_face_score: float = field(0.5, "detections below are ignored", SHARE)
+    min_face_px: int = field(24, "smaller faces are ignored", POSITIVE, "px")
+    min_presence: float = field(
+        0.2, "a person seen in a smaller share of the frames is ignored", SHARE
+    )
+    shot_change: float = field(
+        0.5, "grey-histogram distance between frames above which a track ends", SHARE
+    )
+    mouth_change: float = field(
+        0.03, "change of mouth opening that counts, in inter-ocular distances", POSITIVE
+    )
+    active_speaker: bool = field(
+        True, "choose the face that speaks; off: the face that is on screen most"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodersConfig:
+    """Which frozen front ends make features of clips."""
+
+    face: str = field("pixels", "face front end", one_of("pixels"))
+    speech: str = field("logmel", "speech front end", one_of("logmel"))
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The single-stream transformer (MEmoBERT §3). Data-dependent sizes are set from the data."""
+
+    vocab_size: int = field(0, "word pieces; 0: from the tokenizer", NOT_NEGATIVE)
+    face_dim: int = field(0, "columns of the face features; 0: from the data", NOT_NEGATIVE)
+    face_emotion_dim: int = field(0, "expression classes; 0: from the data", NOT_NEGATIVE)
+    speech_dim: int = field(0, "columns of the speech features; 0: from the data", NOT_NEGATIVE)
+    hidden: int = field(768, "width of the trunk", POSITIVE)
+    layers: int = field(12, "depth of the trunk", POSITIVE)
+    heads: int = field(12, "attention heads", POSITIVE)
+    mlp: int = field(3072, "width of the feed-forward layer", POSITIVE)
+    max_positions: int = field(512, "rows of each position table", POSITIVE)
+    dropout: float = field(0.1, "dropout of embeddings and residual branches", SHARE)
+    norm_eps: float = field(1e-12, "epsilon of every layer norm", POSITIVE)
+    init_std: float = field(0.02, "standard deviation of the initial weights", POSITIVE)
+    dtype: str = field(
+        "float32",
+        "dtype of matrix products; parameters stay float32",
+        one_of("float32", "bfloat16"),
+    )
+    remat: bool = field(False, "recompute activations in the backward pass to save memory")
+
+    def __post_init__(self):
+        if self.hidden % self.heads:
+            raise ValueError(
+                f"model.hidden = {self.hidden} is not divisible by model.heads = {self.heads}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskingConfig:
+    """Which tokens and frames are hidden and predicted (MEmoBERT §4.2)."""
+
+    mode: str = field(
+        "default",
+        "paper: one dice a clip, 80/10/10; head: every span zeroed; default: as paper, with at "
+        "least one target a clip, last frames reachable, spans apart",
+        one_of("default", "paper", "head"),
+    )
+    text_ratio: float = field(0.15, "share of words masked", SHARE)
+    face_ratio: float = field(0.20, "share of face frames masked", SHARE)
+    speech_ratio: float = field(0.15, "share of speech frames masked", SHARE)
+    span: int = field(3, "frames of a span", POSITIVE, "frames")
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectivesConfig:
+    """How the objectives share the training (MEmoBERT §4.1)."""
+
+    schedule: str = field(
+        "joint",
+        "per_step: one objective a step; per_clip: one a clip; joint: all modalities masked",
+        one_of("per_step", "per_clip", "joint"),
+    )
+    mlm: float = field(2.0, "share of masked language modelling", NOT_NEGATIVE)
+    mfr: float = field(1.0, "share of masked face regression", NOT_NEGATIVE)
+    mfc: float = field(1.0, "share of masked face classification", NOT_NEGATIVE)
+    msr: float = field(1.0, "share of masked speech regression", NOT_NEGATIVE)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Features datasets and how their clips are packed into rows."""
+
+    sources: tuple[tuple[str, float], ...] = field(
+        (), "(features dataset folder, weight) pairs; weights are relative shares of rows"
+    )
+    split: str = field("train", "split to train on")
+    eval_split: str = field("validation", "split of the held-out losses")
+    batch_rows: int = field(32, "packed rows of a global batch", POSITIVE)
+    row_width: int = field(256, "trunk slots of a row", POSITIVE, "slots")
+    text_cap: int = field(64, "text buffer of a row", POSITIVE, "tokens")
+    face_cap: int = field(96, "face buffer of a row", POSITIVE, "frames")
+    speech_cap: int = field(160, "speech buffer of a row", POSITIVE, "rows of 60 ms")
+    max_clips: int = field(8, "clips in a row", POSITIVE)
+    target_share: float = field(
+        0.5, "places of a buffer that one objective can predict in a row; more are counted", SHARE
+    )
+    max_text: int = field(32, "tokens of a clip with [CLS] and [SEP]; longer are dropped", POSITIVE)
+    max_face: int = field(36, "face frames of a clip; the first are kept", POSITIVE, "frames")
+    max_speech: int = field(64, "speech rows of a clip; the first are kept", POSITIVE, "rows")
+    read_threads: int = field(2, "threads that assemble batches", POSITIVE)
+    prefetch: int = field(4, "batches assembled ahead", POSITIVE)
+
+    def __post_init__(self):
+        for cap, limit in (
+            ("text_cap", "max_text"),
+            ("face_cap", "max_face"),
+            ("speech_cap", "max_speech"),
+        ):
+            if getattr(self, limit) > getattr(self, cap):
+                raise ValueError(
+                    f"data.{limit} = {getattr(self, limit)} exceeds data.{cap} = "
+                    f"{getattr(self, cap)}: one clip must fit into one row"
+                )
+        longest = self.max_text + self.max_face + self.max_speech
+        if longest > self.row_width:
+            raise ValueError(
+                f"a clip may have max_text + max_face + max_speech = {longest} slots, but "
+                f"data.row_width = {self.row_width}: raise row_width or lower a maximum"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """AdamW with linear warm-up and decay (MEmoBERT §5)."""
+
+    peak_lr: float = field(5e-5, "highest learning rate", POSITIVE)
+    warmup_steps: int = field(4000, "steps of linear warm-up", NOT_NEGATIVE, "steps")
+    b1: float = field(0.9, "decay of the first moment", SHARE)
+    b2: float = field(0.98, "decay of the second moment", SHARE)
+    eps: float = field(1e-6, "AdamW epsilon", POSITIVE)
+    weight_decay: float = field(0.01, "decoupled weight decay", NOT_NEGATIVE)
+    decay_modality_norms: bool = field(
+        False, "decay the layer norms of embedders and heads too, as the original does by accident"
+    )
+    clip_norm: float = field(5.0, "largest global gradient norm", POSITIVE)
+    accumulate: int = field(1, "micro-batches of a step", POSITIVE)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """Devices as (data, fsdp, tensor); -1 takes the devices that remain."""
+
+    data: int = field(-1, "copies of the model over the batch")
+    fsdp: int = field(1, "shards of parameters, also over the batch")
+    tensor: int = field(1, "shards of heads, feed-forward and vocabulary")
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainConfig:
+    """A pre-training run."""
+
+    seed: int = field(1234, "seed of initialisation, data order, masks and dropout", NOT_NEGATIVE)
+    steps: int = field(40_000, "optimizer steps", POSITIVE, "steps")
+    log_every: int = field(50, "steps between metric lines", POSITIVE, "steps")
+    eval_every: int = field(1000, "steps between held-out losses", POSITIVE, "steps")
+    eval_rows: int = field(256, "rows of the held-out set that are measured", POSITIVE)
+    checkpoint_every: int = field(1000, "steps between checkpoints", POSITIVE, "steps")
+    keep_checkpoints: int = field(3, "checkpoints kept, the latest ones", POSITIVE)
+    max_skipped: int = field(
+        10, "non-finite steps in a row after which the run stops", POSITIVE, "steps"
+    )
+    tokenizer: str = field("", "path of a trained SentencePiece .model file")
+    init_from: str = field("", "checkpoint whose parameters start the run; '': random")
+    data: DataConfig = field(DataConfig(), "features datasets and packing")
+    masking: MaskingConfig = field(MaskingConfig(), "what is hidden and predicted")
+    model: ModelConfig = field(ModelConfig(), "the network")
+    objectives: ObjectivesConfig = field(ObjectivesConfig(), "the mix of losses")
+    optim: OptimConfig = field(OptimConfig(), "the optimizer")
+    mesh: MeshConfig = field(MeshConfig(), "the device mesh")
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptConfig:
+    """A prompt and the words that stand for the classes (MEmoBERT §6.3)."""
+
+    template: str = field("{text} i am [MASK] .", "text of the clip and one [MASK]")
+    classes: tuple[str, ...] = field(
+        ("anger", "happiness", "neutral", "sadness"), "canonical label names", NOT_EMPTY
+    )
+    label_words: tuple[str, ...] = field(
+        ("angry", "happy", "neutral", "sad"), "one word a class, in the order of classes", NOT_EMPTY
+    )
+
+    def __post_init__(self):
+        if len(self.classes) != len(self.label_words):
+            raise ValueError(
+                f"prompt.classes has {len(self.classes)} entries and prompt.label_words "
+                f"{len(self.label_words)}: give one word for each class"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """Fitting a prompt or a head on labelled clips."""
+
+    per_class: int = field(
+        8, "labelled clips of each class; 0: all of the training split", NOT_NEGATIVE
+    )
+    steps: int = field(200, "optimizer steps", NOT_NEGATIVE, "steps")
+    eval_every: int = field(20, "steps between validation scores", POSITIVE, "steps")
+    batch_clips: int = field(32, "clips of a step", POSITIVE)
+    lr: float = field(5e-5, "highest learning rate", POSITIVE)
+    warmup_steps: int = field(10, "steps of linear warm-up", NOT_NEGATIVE, "steps")
+    anchor: float = field(1e-2, "decoupled decay towards the starting parameters", NOT_NEGATIVE)
+    dropout: float = field(0.1, "dropout while fitting", SHARE)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """Scoring a checkpoint on a labelled features dataset."""
+
+    source: str = field("", "labelled features dataset folder")
+    train_split: str = field("train", "split to fit on")
+    validation_split: str = field("validation", "split to select on")
+    test_split: str = field("test", "split to score")
+    arms: tuple[str, ...] = field(
+        ("zero_shot", "prompt", "head", "random_init"),
+        "what to score",
+        each_of("zero_shot", "prompt", "head", "random_init"),
+    )
+    subsets: tuple[str, ...] = field(SUBSETS, "modality subsets to score", each_of(*SUBSETS))
+    seeds: tuple[int, ...] = field((1234, 4321, 5678), "seeds of subset and fit", NOT_EMPTY)
+    batch_rows: int = field(16, "packed rows of a batch", POSITIVE)
+    prompt: PromptConfig = field(PromptConfig(), "the prompt")
+    fit: FitConfig = field(FitConfig(), "fitting on labelled clips")
+    mesh: MeshConfig = field(MeshConfig(), "the device mesh")
+
+
+def as_dict(cfg: Any) -> dict[str, Any]:
+    """A config dataclass as nested plain dicts (tuples kept)."""
+    return {
+        f.name: as_dict(value) if dataclasses.is_dataclass(value) else value
+        for f in dataclasses.fields(cfg)
+        for value in (getattr(cfg, f.name),)
+    }
+
+
+def as_config_dict(cfg: Any):
+    """A config dataclass as a locked `ml_collections.ConfigDict`."""
+    from ml_collections import ConfigDict
+
+    return ConfigDict(as_dict(cfg)).lock()
+
+
+def fingerprint(cfg: Any) -> str:
+    """The first 12 hex digits of the sha256 of a config's values."""
+    text = json.dumps(as_dict(cfg), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
+    """The dataclass `cls` from nested mappings, every value checked.
+
+    Raises:
+      ValueError: for an unknown field (with the nearest name), a value of another type, or one
+        that fails its check. The message names the field, the value and what was expected.
+    """
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    out = {}
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {path}{near[0]!r}?" if near else f"; fields: {sorted(known)}"
+            raise ValueError(f"unknown config field {path}{name!r}{hint}")
+        out[name] = _checked(f"{path}{name}", value, hints[name], known[name].metadata)
+    return cls(**out)
+
+
+def _checked(path: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, f"{path}.")
+    value = _typed(path, value, hint)
+    check = metadata["check"]
+    if check is not None and not check.passes(value):
+        raise ValueError(f"{path} = {value!r}; expected {check.expected} ({metadata['doc']})")
+    return value
+
+
+def _typed(path: str, value: Any, hint: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise ValueError(f"{path} = {value!r}; expected a tuple")
+        items, args = tuple(value), typing.get_args(hint)
+        if args[-1] is not Ellipsis and len(items) != len(args):
+            raise ValueError(f"{path} = {value!r}; expected {len(args)} entries")
+        inner = [args[0]] * len(items) if args[-1] is Ellipsis else args
+        return tuple(_typed(path, item, kind) for item, kind in zip(items, inner, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ValueError(f"{path} = {value!r}; expected {hint.__name__}")
+    return value
+
+
+def from_config_dict(cls: type[T], config_dict: Any) -> T:
+    """`from_mapping` for an `ml_collections.ConfigDict`."""
+    return from_mapping(cls, config_dict.to_dict(preserve_field_references=False))

@@ -1,0 +1,1 @@
+"""Frozen front ends: clips (audio samples, face crops) to feature frames."""

@@ -1,0 +1,1 @@
+"""Flax NNX modules: embedders, trunk, heads, and the models made of them."""
