@@ -1,0 +1,76 @@
+"""What is read off the trunk: the four pre-training heads, the pooler and the emotion head (§3)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from memobert_jax.config import ModelConfig
+from memobert_jax.models.transformer import dropout, gelu, layer_norm, linear
+
+
+class Transform(nnx.Module):
+    """Linear, GELU, layer norm: the first half of every head."""
+
+    def __init__(self, cfg: ModelConfig, inputs: int, outputs: int, rngs: nnx.Rngs):
+        self.dense = linear(cfg, inputs, outputs, ("embed", None), rngs)
+        self.norm = layer_norm(cfg, outputs, rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., inputs] -> f32 [..., outputs]."""
+        return self.norm(gelu(self.dense(x)))
+
+
+class TiedHead(nnx.Module):
+    """Transform, then the transpose of an embedder's matrix and an own bias.
+
+    Serves masked language modelling (tied to the word table) and the regression of frames (tied to
+    the frame projection).
+    """
+
+    def __init__(self, cfg: ModelConfig, outputs: int, bias_axis: str | None, rngs: nnx.Rngs):
+        self.dtype = jnp.dtype(cfg.dtype)
+        self.transform = Transform(cfg, cfg.hidden, cfg.hidden, rngs)
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32), axes=(bias_axis,))
+
+    def __call__(self, x: jax.Array, tied: jax.Array) -> jax.Array:
+        """[..., hidden], f32 [outputs, hidden] -> f32 [..., outputs]."""
+        x = self.transform(x).astype(self.dtype)
+        product = jnp.einsum(
+            "...h,oh->...o", x, tied.astype(self.dtype), preferred_element_type=jnp.float32
+        )
+        return product + self.bias[...]
+
+
+class ClassifierHead(nnx.Module):
+    """Transform, then a linear layer to classes (expression of a face frame; emotion of a clip)."""
+
+    def __init__(self, cfg: ModelConfig, inner: int, classes: int, rngs: nnx.Rngs):
+        self.transform = Transform(cfg, cfg.hidden, inner, rngs)
+        self.classes = linear(cfg, inner, classes, (None, None), rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., hidden] -> f32 [..., classes]."""
+        return self.classes(self.transform(x)).astype(jnp.float32)
+
+
+class Pooler(nnx.Module):
+    """tanh(dense(x)) of the [CLS] slot."""
+
+    def __init__(self, cfg: ModelConfig, rngs: nnx.Rngs):
+        self.dense = linear(cfg, cfg.hidden, cfg.hidden, ("embed", None), rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., hidden] -> [..., hidden]."""
+        return jnp.tanh(self.dense(x))
+
+
+class EmotionHead(nnx.Module):
+    """The fine-tuning head: classifier of width 2 hidden on the pooled [CLS] (§3, §6.2)."""
+
+    def __init__(self, cfg: ModelConfig, classes: int, rngs: nnx.Rngs):
+        self.rate = cfg.dropout
+        self.classifier = ClassifierHead(cfg, 2 * cfg.hidden, classes, rngs)
+
+    def __call__(self, pooled: jax.Array, key: jax.Array | None) -> jax.Array:
+        """[..., hidden] -> f32 [..., classes]."""
+        return self.classifier(dropout(pooled, self.rate, key))
