@@ -22,6 +22,21 @@ SUBSETS = ("T", "F", "S", "TF", "TS", "FS", "TFS")
 OBJECTIVES = ("mlm", "mfr", "mfc", "msr")
 """Masked language modelling, face regression, face classification (KL), speech regression."""
 
+LABEL_WORDS = {
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fear": "scared",
+    "happiness": "happy",
+    "neutral": "neutral",
+    "sadness": "sad",
+    "surprise": "surprised",
+    "excitement": "excited",
+    "frustration": "frustrated",
+    "calm": "calm",
+    "contempt": "contemptuous",
+}
+"""Canonical label name -> the word that fills "i am [MASK] ."; a tokenizer keeps them whole."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Check:

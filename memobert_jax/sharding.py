@@ -12,14 +12,15 @@ from memobert_jax.config import MeshConfig
 
 MESH_AXES = ("data", "fsdp", "tensor")
 
-RULES: Mapping[str, str | tuple[str, ...] | None] = {
+RULES: Mapping[str | None, str | tuple[str, ...] | None] = {
+    None: None,
     "rows": ("data", "fsdp"),
     "embed": "fsdp",
     "mlp": "tensor",
     "heads": "tensor",
     "vocab": "tensor",
 }
-"""Logical axis -> mesh axis. An axis that is not here, or is None in a parameter, is replicated."""
+"""Logical axis -> mesh axis; the axis None is replicated."""
 
 
 def make_mesh(cfg: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
@@ -52,7 +53,7 @@ def spec(axes: Sequence[str | None], ndim: int) -> PartitionSpec:
     Raises:
       ValueError: if two axes of one array map to the same mesh axis.
     """
-    mapped = [None] * (ndim - len(axes)) + [RULES[a] if a in RULES else None for a in axes]
+    mapped = [None] * (ndim - len(axes)) + [RULES[axis] for axis in axes]
     used = [m for axis in mapped if axis for m in ((axis,) if isinstance(axis, str) else axis)]
     if len(set(used)) < len(used):
         raise ValueError(f"logical axes {tuple(axes)} use a mesh axis twice: {mapped}")

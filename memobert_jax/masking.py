@@ -1,0 +1,102 @@
+"""Which words and frames are hidden and predicted (MEmoBERT §4.2): pure functions of (clip, rng).
+
+Three modes. `paper` and `head` are the authors' two states. `default` is `paper` with three things
+mended: every clip that has a word or a frame gives at least one target, spans do not overlap, and
+the last frames are reachable.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from memobert_jax.config import MaskingConfig
+
+
+class MaskedWords(NamedTuple):
+    """inputs: i32 [n] ids as shown; targets: bool [n] places that are predicted."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+class MaskedFrames(NamedTuple):
+    """masked: bool [n] zeroed and marked; source: i32 [n] frame shown; targets: bool [n]."""
+
+    masked: np.ndarray
+    source: np.ndarray
+    targets: np.ndarray
+
+
+def mask_words(
+    ids: np.ndarray,
+    groups: np.ndarray,
+    rng: np.random.Generator,
+    cfg: MaskingConfig,
+    mask_id: int,
+    random_ids: tuple[int, int],
+) -> MaskedWords:
+    """Whole-word masking: each word with `text_ratio`, then 80 % [MASK], 10 % random, 10 % kept.
+
+    Args:
+      ids: i32 [n] word pieces of one clip.
+      groups: i32 [n] index of the word of each piece; -1 at special tokens, never masked.
+      rng: draws.
+      cfg: ratio and mode. Only `default` guarantees a target.
+      mask_id: id of [MASK].
+      random_ids: half-open range of the ids that may replace a piece.
+    """
+    words = np.unique(groups[groups >= 0])
+    chosen = words[rng.random(len(words)) < cfg.text_ratio]
+    if cfg.mode == "default" and len(words) and not len(chosen):
+        chosen = rng.choice(words, 1)
+    inputs, targets = ids.copy(), np.isin(groups, chosen)
+    for word in chosen:
+        places, dice = groups == word, rng.random()
+        if dice < 0.8:
+            inputs[places] = mask_id
+        elif dice < 0.9:
+            inputs[places] = rng.integers(*random_ids, size=places.sum())
+    return MaskedWords(inputs, targets)
+
+
+def nothing_masked(n: int) -> MaskedFrames:
+    """n frames shown as they are."""
+    return MaskedFrames(np.zeros(n, bool), np.arange(n, dtype=np.int32), np.zeros(n, bool))
+
+
+def mask_frames(n: int, rng: np.random.Generator, ratio: float, cfg: MaskingConfig) -> MaskedFrames:
+    """Span masking of n frames, one treatment a clip: 80 % zeroed, 10 % replaced, 10 % one frame.
+
+    A replaced span shows another span of the clip, without the mask vector; a clip too short for a
+    span has one random frame zeroed. In mode `head` all spans are zeroed.
+    """
+    out = nothing_masked(n)
+    if n == 0:
+        return out
+    count = int(n * ratio // cfg.span)
+    dice = rng.random() if cfg.mode != "head" else 0.0
+    if cfg.mode != "default" and n <= cfg.span + 1:
+        count = 0
+    if count == 0 or dice >= 0.9:
+        frame = rng.integers(n)
+        out.masked[frame] = out.targets[frame] = True
+        return out
+    starts = _starts(n, count, rng, cfg)
+    frames = (starts[:, None] + np.arange(cfg.span)).ravel()
+    out.targets[frames] = True
+    if dice < 0.8:
+        out.masked[frames] = True
+    else:
+        other = rng.integers(n - cfg.span + 1, size=count)
+        out.source[frames] = (other[:, None] + np.arange(cfg.span)).ravel()
+    return out
+
+
+def _starts(n: int, count: int, rng: np.random.Generator, cfg: MaskingConfig) -> np.ndarray:
+    if cfg.mode != "default":
+        return np.sort(
+            rng.choice(n - cfg.span - 1, size=min(count, n - cfg.span - 1), replace=False)
+        )
+    # Spans apart: choose places among the frames left when every span is shrunk to one.
+    places = np.sort(rng.choice(n - count * (cfg.span - 1), size=count, replace=False))
+    return places + np.arange(count) * (cfg.span - 1)
