@@ -1,0 +1,181 @@
+"""Dataset folders: array_record shards in TFDS's own layout, written atomically.
+
+`write` makes a small dataset of either stage at once; `write_shard` and `write_info` are its two
+halves, for writers that work shard by shard. `tfds.builder_from_directory` opens the result. The
+file that makes a folder a dataset, `dataset_info.json`, comes last, so an interrupted writer
+leaves nothing that could be taken for whole.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from memobert_jax import record
+
+INFO = "dataset_info.json"
+VERSION = "1.0.0"
+_OPTIONS = "group_size:1,uncompressed"
+"""One record a chunk, not compressed: reads at random are 3.6 times as fast as with the default
+and half-precision features would shrink by a tenth."""
+
+
+def shard_path(directory: str | Path, name: str, split: str, shard: int, num_shards: int) -> Path:
+    """Where shard number `shard` of `num_shards` of a split lies."""
+    return Path(directory) / f"{name}-{split}.array_record-{shard:05d}-of-{num_shards:05d}"
+
+
+def write_atomically(path: str | Path, write: Callable[[str], None]) -> None:
+    """Calls `write(temporary path)` and moves the result to `path`, flushed to the disk.
+
+    `path` is either absent, its old self or whole, also after a kill or with a full disk.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(str(temporary))
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_shard(path: str | Path, records: Iterable[Mapping[str, Any]], features) -> int:
+    """Writes flat records as one array_record file and returns how many there were.
+
+    Args:
+      path: the file, as `shard_path` names it.
+      records: flat records of one stage (`record.make`).
+      features: the FeaturesDict of the stage (`record.tfds_features`).
+
+    Raises:
+      OSError: if the file read back holds fewer records than were written, as on a full disk.
+    """
+    from array_record.python import array_record_module
+
+    count = 0
+
+    def write(temporary: str) -> None:
+        nonlocal count
+        writer = array_record_module.ArrayRecordWriter(temporary, _OPTIONS)
+        try:
+            for item in records:
+                writer.write(serialize(item, features))
+                count += 1
+        finally:
+            writer.close()
+        reader = array_record_module.ArrayRecordReader(temporary)
+        found = reader.num_records()
+        reader.close()
+        if found != count:
+            raise OSError(
+                f"{path}: {count} records were written but {found} can be read back; "
+                "is the disk full?"
+            )
+
+    write_atomically(path, write)
+    return count
+
+
+def serialize(item: Mapping[str, Any], features) -> bytes:
+    """A flat record as a tf.train.Example; equal records give equal bytes."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    example = tf_example_pb2.Example.FromString(features.serialize_example(record.nest(item)))
+    return example.SerializeToString(deterministic=True)
+
+
+def write_info(
+    directory: str | Path,
+    name: str,
+    features,
+    shard_lengths: Mapping[str, Sequence[int]],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Writes features.json, metadata.json and, last, dataset_info.json.
+
+    Args:
+      directory: the folder in which all shards lie already.
+      name: dataset name, snake_case, the first part of each shard's file name.
+      features: the FeaturesDict of the stage.
+      shard_lengths: split -> records of each of its shards.
+      metadata: JSON-able; readers find it as `builder.info.metadata`.
+    """
+    import tempfile
+
+    import tensorflow_datasets as tfds
+
+    directory = Path(directory)
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=directory, dataset_name=name, filetype_suffix="array_record"
+    )
+    splits = []
+    for split, lengths in shard_lengths.items():
+        paths = [shard_path(directory, name, split, i, len(lengths)) for i in range(len(lengths))]
+        splits.append(
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=list(lengths),
+                num_bytes=sum(path.stat().st_size for path in paths),
+                filename_template=template.replace(split=split),
+            )
+        )
+    identity = tfds.core.dataset_info.DatasetIdentity(
+        name=name,
+        version=tfds.core.Version(VERSION),
+        data_dir=str(directory),
+        module_name="",
+    )
+    info = tfds.core.DatasetInfo(
+        builder=identity, features=features, metadata=tfds.core.MetadataDict(metadata)
+    )
+    info.set_file_format(tfds.core.FileFormat.ARRAY_RECORD)
+    info.set_splits(tfds.core.splits.SplitDict(splits))
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".info-") as temporary:
+        info.write_to_directory(temporary)
+        files = sorted(Path(temporary).iterdir(), key=lambda path: path.name == INFO)
+        for file in files:
+            with open(file, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(file, directory / file.name)
+
+
+def shares(count: int, num_shards: int) -> list[range]:
+    """`count` records as `num_shards` runs of consecutive records, as even as possible."""
+    edges = [count * i // num_shards for i in range(num_shards + 1)]
+    return [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def write(
+    directory: str | Path,
+    stage: str,
+    splits: Mapping[str, Iterable[Mapping[str, Any]]],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    widths: Mapping[str, int] | None = None,
+    num_shards: int = 1,
+    name: str = "corpus",
+) -> Path:
+    """Writes a dataset of flat records that fits into memory, and returns its folder.
+
+    Raises:
+      ValueError: if a record is not one of `stage` (`record.check`), or an id occurs twice.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    features = record.tfds_features(stage, widths)
+    lengths = {}
+    for split, items in splits.items():
+        items = list(items)
+        for item in items:
+            record.check(item, stage)
+        if len({item["id"] for item in items}) < len(items):
+            raise ValueError(f"split {split!r}: an id occurs twice; ids must be unique")
+        parts = [[items[i] for i in share] for share in shares(len(items), num_shards)]
+        lengths[split] = [
+            write_shard(shard_path(directory, name, split, i, num_shards), part, features)
+            for i, part in enumerate(parts)
+        ]
+    write_info(directory, name, features, lengths, metadata or {})
+    return directory

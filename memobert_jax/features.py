@@ -1,0 +1,326 @@
+"""Features datasets: what training, evaluation and prediction read.
+
+A folder in TFDS's own layout (`datasets.py`) with two small files a split beside it, so that
+planning never scans feature bytes: `lengths-<split>.npz` (words, face frames, speech rows of each
+clip) and `clips-<split>.jsonl` (the text and scalar fields of each clip), both in clip order.
+"""
+
+import functools
+import hashlib
+import json
+import operator
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memobert_jax import datasets, record
+
+COLUMN_KINDS = ("text", "scalar", "emotion")
+LENGTHS = {"words": "words/text", "face": "face", "speech": "speech"}
+"""Arrays of the lengths index and the fields that they count."""
+
+TRAINING_FIELDS = ("id", "text", "words/text", "face", "face_emotion", "speech")
+_TABLE = record.fields("features")
+_COLUMNS = tuple(name for name, field in _TABLE.items() if field.kind in COLUMN_KINDS)
+
+
+class FeaturesDataset:
+    """One split of a features dataset, read at random.
+
+    Files open at the first read; a pickled copy opens its own.
+
+    Args:
+      path: the dataset folder, as `featurize` writes it.
+      split: name of the split.
+
+    Raises:
+      FileNotFoundError: if there is no dataset in the folder.
+      ValueError: if it is a clips dataset, or has no such split.
+    """
+
+    def __init__(self, path: str | Path, split: str):
+        self.path, self.split = Path(path), split
+        builder = open_builder(path, "features")
+        if split not in builder.info.splits:
+            raise ValueError(
+                f"{self.path} has no split {split!r}; it has {sorted(builder.info.splits)}"
+            )
+        info = builder.info.splits[split]
+        self._shards = [
+            (str(datasets.shard_path(path, builder.name, split, i, info.num_shards)), length)
+            for i, length in enumerate(info.shard_lengths)
+        ]
+        self._starts = np.cumsum([0, *info.shard_lengths])
+        self.widths = {
+            name: builder.info.features[name].shape[1]
+            for name, field in _TABLE.items()
+            if field.kind == "frames"
+        }
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.read(index)
+
+    def read(self, index: int, fields: Iterable[str] | None = None) -> dict[str, Any]:
+        """The flat features-record of clip `index`, or only some of its fields.
+
+        Arrays are read-only views of the bytes read.
+
+        Raises:
+          IndexError: if `index` is not in [0, len(self)).
+          ValueError: if the record is damaged or its file is; the message names both.
+        """
+        index = operator.index(index)
+        if not 0 <= index < len(self):
+            raise IndexError(f"clip {index} of {self.path} {self.split}, which has {len(self)}")
+        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
+        position = index - int(self._starts[shard])
+        try:
+            data = self._source(shard)[position]
+        except RuntimeError as error:
+            raise ValueError(
+                f"{self._shards[shard][0]}: record {position} (clip {index} of split "
+                f"{self.split!r}) is damaged: {error}. Delete that file and run featurize again "
+                "with the same flags into a new folder, or restore the file."
+            ) from error
+        return parse(data, fields, self.widths)
+
+    def _source(self, shard: int):
+        sources = self.__dict__.setdefault("_sources", {})
+        if shard not in sources:
+            from array_record.python import array_record_data_source
+
+            sources[shard] = array_record_data_source.ArrayRecordDataSource(
+                _whole(*self._shards[shard])
+            )
+        return sources[shard]
+
+    def __getstate__(self) -> dict[str, Any]:
+        cached = ("_sources", "lengths", "metadata", "_columns")
+        return {key: value for key, value in self.__dict__.items() if key not in cached}
+
+    @functools.cached_property
+    def lengths(self) -> dict[str, np.ndarray]:
+        """`words`, `face` and `speech`: i32 [len(self)]."""
+        with np.load(self._beside("lengths", "npz"), allow_pickle=False) as arrays:
+            lengths = {name: arrays[name] for name in LENGTHS}
+        if any(len(array) != len(self) for array in lengths.values()):
+            raise ValueError(
+                f"{self.path}: lengths-{self.split}.npz has not {len(self)} entries; "
+                "run featurize again"
+            )
+        return lengths
+
+    @functools.cached_property
+    def metadata(self) -> dict[str, Any]:
+        """Encoders, normalisation, extraction settings, splits and ledger totals."""
+        return json.loads((self.path / "metadata.json").read_text("utf-8"))
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, list]:
+        lines = self._beside("clips", "jsonl").read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        if len(rows) != len(self):
+            raise ValueError(
+                f"{self.path}: clips-{self.split}.jsonl has {len(rows)} lines for {len(self)} "
+                "clips; run featurize again"
+            )
+        return {name: [row[name] for row in rows] for name in _COLUMNS}
+
+    def _beside(self, stem: str, suffix: str) -> Path:
+        path = self.path / f"{stem}-{self.split}.{suffix}"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing; run featurize again")
+        return path
+
+    def column(self, name: str) -> list:
+        """A text, scalar or emotion field of all clips, without reading a record.
+
+        Raises:
+          ValueError: for a field of another kind.
+        """
+        if name not in _COLUMNS:
+            raise ValueError(f"no column {name!r}; columns: {sorted(_COLUMNS)}")
+        return self._columns[name]
+
+    def texts(self) -> list[str]:
+        """The text of all clips, without reading a record."""
+        return self.column("text")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """12 hex digits that change with the clips, the encoders or the normalisation."""
+        parts = [self.metadata[key] for key in ("encoders", "normalisation")]
+        parts += [self.split, self.metadata["digests"][self.split]]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _whole(path: str, length: int):
+    """A file instruction: all of one shard, without opening it to count."""
+    from tensorflow_datasets.core.utils import shard_utils
+
+    return shard_utils.FileInstruction(path, skip=0, take=length, examples_in_shard=length)
+
+
+def open_builder(path: str | Path, stage: str):
+    """The TFDS builder of a dataset folder of `stage`.
+
+    Raises:
+      FileNotFoundError: if there is no dataset in the folder.
+      ValueError: if its records are of another stage or of another program.
+    """
+    import tensorflow_datasets as tfds
+
+    path = Path(path)
+    if not (path / datasets.INFO).is_file():
+        found = f"; it has {sorted(p.name for p in path.iterdir())[:5]}" if path.is_dir() else ""
+        raise FileNotFoundError(
+            f"no {stage} dataset in {path}: expected a folder with {datasets.INFO}{found}. "
+            "If featurize or a builder was interrupted there, run it again."
+        )
+    builder = tfds.builder_from_directory(str(path))
+    names = set(builder.info.features)
+    if {"face", "faces"} <= names or not names & {"face", "faces"}:
+        raise ValueError(f"{path} is a dataset of another program: its fields are {sorted(names)}")
+    found = "clips" if "faces" in names else "features"
+    if found != stage:
+        advice = (
+            f"run `python -m memobert_jax.featurize --input={path} --output=...` first"
+            if found == "clips"
+            else "give the clips dataset that it was made from"
+        )
+        raise ValueError(f"{path} is a {found} dataset; expected a {stage} dataset: {advice}")
+    return builder
+
+
+def parse(data: bytes, fields: Iterable[str] | None, widths: Mapping[str, int]) -> dict[str, Any]:
+    """The flat features-record of a serialized example, or only some of its fields.
+
+    Equal to `features.deserialize_example_np` of TFDS, and six times as fast: 16 k records/s of
+    75 KB against 2.8 k.
+    """
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    values = tf_example_pb2.Example.FromString(data).features.feature
+    names = _TABLE if fields is None else fields
+    return {name: _value(_TABLE[name], values[name], widths) for name in names}
+
+
+def _value(field: record.Field, value, widths: Mapping[str, int]) -> Any:
+    match field.kind:
+        case "text":
+            return value.bytes_list.value[0].decode("utf-8")
+        case "texts":
+            return [item.decode("utf-8") for item in value.bytes_list.value]
+        case "scalar":
+            return value.float_list.value[0]
+        case "emotion":
+            return value.int64_list.value[0]
+        case "vector" | "intensities":
+            return np.frombuffer(value.bytes_list.value[0], np.float32)
+        case "frames":
+            rows = np.frombuffer(value.bytes_list.value[0], np.float16)
+            return rows.reshape(-1, widths[field.name])
+    raise ValueError(f"field {field.name!r} of kind {field.kind!r} is not in a features record")
+
+
+def index_row(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What the two files beside the shards hold of one clip, and the digest of its record."""
+    return {
+        "lengths": {name: len(item[field]) for name, field in LENGTHS.items()},
+        "columns": {name: _plain(item[name]) for name in _COLUMNS},
+        "digest": digest(item),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else value.item() if hasattr(value, "item") else value
+
+
+def digest(item: Mapping[str, Any]) -> str:
+    """sha256 of the values of a flat record; does not depend on how they are stored."""
+    state = hashlib.sha256()
+    for name in sorted(item):
+        value = item[name]
+        if isinstance(value, np.ndarray):
+            data = f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+        else:
+            data = json.dumps(_plain(value)).encode()
+        state.update(f"{name} {len(data)} ".encode() + data)
+    return state.hexdigest()
+
+
+def write_index(directory: str | Path, split: str, rows: list[dict[str, Any]]) -> None:
+    """Writes `lengths-<split>.npz` and `clips-<split>.jsonl` from `index_row`s in clip order."""
+    directory = Path(directory)
+    arrays = {name: np.array([row["lengths"][name] for row in rows], np.int32) for name in LENGTHS}
+
+    def save(path: str) -> None:
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+
+    def lines(path: str) -> None:
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row["columns"]) + "\n" for row in rows)
+
+    datasets.write_atomically(directory / f"lengths-{split}.npz", save)
+    datasets.write_atomically(directory / f"clips-{split}.jsonl", lines)
+
+
+def split_digest(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The digest of a split's records in clip order, however they are sharded."""
+    return hashlib.sha256("".join(row["digest"] for row in rows).encode()).hexdigest()
+
+
+def write(
+    directory: str | Path,
+    splits: Mapping[str, Iterable[Mapping[str, Any]]],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    widths: Mapping[str, int] | None = None,
+    num_shards: int = 1,
+    name: str = "corpus",
+) -> Path:
+    """Writes a features dataset of flat records that fits into memory; returns its folder.
+
+    `metadata` entries replace the defaults (encoders called `none` with the given widths).
+    """
+    splits = {split: list(items) for split, items in splits.items()}
+    rows = {split: [index_row(item) for item in items] for split, items in splits.items()}
+    blank = record.blank("features", widths)
+    encoders = {
+        modality: {
+            "name": "none",
+            "version": "0",
+            "weights_sha256": "",
+            "width": blank[modality].shape[1],
+            "rate_hz": rate_hz,
+        }
+        for modality, rate_hz in (("face", record.FACE_FPS), ("speech", 1 / record.SPEECH_ROW_S))
+    }
+    defaults = {
+        "encoders": encoders,
+        "normalisation": {},
+        "extract": {},
+        "clips_fingerprint": "",
+        "splits": {split: len(items) for split, items in splits.items()},
+        "digests": {split: split_digest(items) for split, items in rows.items()},
+        "ledger": {},
+    }
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for split, items in rows.items():
+        write_index(directory, split, items)
+    return datasets.write(
+        directory,
+        "features",
+        splits,
+        metadata=defaults | dict(metadata or {}),
+        widths=widths,
+        num_shards=num_shards,
+        name=name,
+    )
