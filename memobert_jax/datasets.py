@@ -6,12 +6,13 @@ file that makes a folder a dataset, `dataset_info.json`, comes last, so an inter
 leaves nothing that could be taken for whole.
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from memobert_jax import record
+from memobert_jax import codec, record
 
 INFO = "dataset_info.json"
 VERSION = "1.0.0"
@@ -41,13 +42,12 @@ def write_atomically(path: str | Path, write: Callable[[str], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_shard(path: str | Path, records: Iterable[Mapping[str, Any]], features) -> int:
-    """Writes flat records as one array_record file and returns how many there were.
+def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
+    """Writes serialized records as one array_record file and returns how many there were.
 
     Args:
       path: the file, as `shard_path` names it.
-      records: flat records of one stage (`record.make`).
-      features: the FeaturesDict of the stage (`record.tfds_features`).
+      examples: records as `codec.serialize` gives them.
 
     Raises:
       OSError: if the file read back holds fewer records than were written, as on a full disk.
@@ -60,8 +60,8 @@ def write_shard(path: str | Path, records: Iterable[Mapping[str, Any]], features
         nonlocal count
         writer = array_record_module.ArrayRecordWriter(temporary, _OPTIONS)
         try:
-            for item in records:
-                writer.write(serialize(item, features))
+            for example in examples:
+                writer.write(example)
                 count += 1
         finally:
             writer.close()
@@ -76,14 +76,6 @@ def write_shard(path: str | Path, records: Iterable[Mapping[str, Any]], features
 
     write_atomically(path, write)
     return count
-
-
-def serialize(item: Mapping[str, Any], features) -> bytes:
-    """A flat record as a tf.train.Example; equal records give equal bytes."""
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    example = tf_example_pb2.Example.FromString(features.serialize_example(record.nest(item)))
-    return example.SerializeToString(deterministic=True)
 
 
 def write_info(
@@ -144,7 +136,7 @@ def write_info(
 def shares(count: int, num_shards: int) -> list[range]:
     """`count` records as `num_shards` runs of consecutive records, as even as possible."""
     edges = [count * i // num_shards for i in range(num_shards + 1)]
-    return [range(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [range(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def write(
@@ -164,7 +156,6 @@ def write(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    features = record.tfds_features(stage, widths)
     lengths = {}
     for split, items in splits.items():
         items = list(items)
@@ -174,8 +165,12 @@ def write(
             raise ValueError(f"split {split!r}: an id occurs twice; ids must be unique")
         parts = [[items[i] for i in share] for share in shares(len(items), num_shards)]
         lengths[split] = [
-            write_shard(shard_path(directory, name, split, i, num_shards), part, features)
+            write_shard(
+                shard_path(directory, name, split, i, num_shards),
+                (codec.serialize(item, stage) for item in part),
+            )
             for i, part in enumerate(parts)
         ]
+    features = record.tfds_features(stage, widths)
     write_info(directory, name, features, lengths, metadata or {})
     return directory

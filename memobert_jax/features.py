@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import datasets, record
+from memobert_jax import codec, datasets, record
 
 COLUMN_KINDS = ("text", "scalar", "emotion")
 LENGTHS = {"words": "words/text", "face": "face", "speech": "speech"}
@@ -87,7 +87,7 @@ class FeaturesDataset:
                 f"{self.split!r}) is damaged: {error}. Delete that file and run featurize again "
                 "with the same flags into a new folder, or restore the file."
             ) from error
-        return parse(data, fields, self.widths)
+        return codec.parse(data, "features", self.widths, fields)
 
     def _source(self, shard: int):
         sources = self.__dict__.setdefault("_sources", {})
@@ -197,61 +197,22 @@ def open_builder(path: str | Path, stage: str):
     return builder
 
 
-def parse(data: bytes, fields: Iterable[str] | None, widths: Mapping[str, int]) -> dict[str, Any]:
-    """The flat features-record of a serialized example, or only some of its fields.
+def index_row(item: Mapping[str, Any], example: bytes) -> dict[str, Any]:
+    """What the files beside the shards hold of one clip, JSON-able.
 
-    Equal to `features.deserialize_example_np` of TFDS, and six times as fast: 16 k records/s of
-    75 KB against 2.8 k.
+    Args:
+      item: a flat features-record.
+      example: the same as `codec.serialize` gives it.
     """
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    values = tf_example_pb2.Example.FromString(data).features.feature
-    names = _TABLE if fields is None else fields
-    return {name: _value(_TABLE[name], values[name], widths) for name in names}
-
-
-def _value(field: record.Field, value, widths: Mapping[str, int]) -> Any:
-    match field.kind:
-        case "text":
-            return value.bytes_list.value[0].decode("utf-8")
-        case "texts":
-            return [item.decode("utf-8") for item in value.bytes_list.value]
-        case "scalar":
-            return value.float_list.value[0]
-        case "emotion":
-            return value.int64_list.value[0]
-        case "vector" | "intensities":
-            return np.frombuffer(value.bytes_list.value[0], np.float32)
-        case "frames":
-            rows = np.frombuffer(value.bytes_list.value[0], np.float16)
-            return rows.reshape(-1, widths[field.name])
-    raise ValueError(f"field {field.name!r} of kind {field.kind!r} is not in a features record")
-
-
-def index_row(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What the two files beside the shards hold of one clip, and the digest of its record."""
     return {
         "lengths": {name: len(item[field]) for name, field in LENGTHS.items()},
         "columns": {name: _plain(item[name]) for name in _COLUMNS},
-        "digest": digest(item),
+        "digest": hashlib.sha256(example).hexdigest(),
     }
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str) else value.item() if hasattr(value, "item") else value
-
-
-def digest(item: Mapping[str, Any]) -> str:
-    """sha256 of the values of a flat record; does not depend on how they are stored."""
-    state = hashlib.sha256()
-    for name in sorted(item):
-        value = item[name]
-        if isinstance(value, np.ndarray):
-            data = f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes()
-        else:
-            data = json.dumps(_plain(value)).encode()
-        state.update(f"{name} {len(data)} ".encode() + data)
-    return state.hexdigest()
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def write_index(directory: str | Path, split: str, rows: list[dict[str, Any]]) -> None:
@@ -290,7 +251,10 @@ def write(
     `metadata` entries replace the defaults (encoders called `none` with the given widths).
     """
     splits = {split: list(items) for split, items in splits.items()}
-    rows = {split: [index_row(item) for item in items] for split, items in splits.items()}
+    rows = {
+        split: [index_row(item, codec.serialize(item, "features")) for item in items]
+        for split, items in splits.items()
+    }
     blank = record.blank("features", widths)
     encoders = {
         modality: {
