@@ -166,6 +166,22 @@ class ObjectivesConfig:
     mfc: float = field(1.0, "share of masked face classification", NOT_NEGATIVE)
     msr: float = field(1.0, "share of masked speech regression", NOT_NEGATIVE)
 
+    def shares(self, face_emotion_dim: int) -> dict[str, float]:
+        """Share of each objective that is on, summing to 1.
+
+        Without expression posteriors `mfc` is off and its weight goes to the others.
+
+        Raises:
+          ValueError: if no objective is left.
+        """
+        weights = {name: getattr(self, name) for name in OBJECTIVES}
+        if not face_emotion_dim:
+            weights["mfc"] = 0.0
+        total = sum(weights.values())
+        if total <= 0:
+            raise ValueError(f"objectives = {weights}: give at least one a weight above 0")
+        return {name: weight / total for name, weight in weights.items() if weight > 0}
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -188,6 +204,9 @@ class DataConfig:
     max_text: int = field(32, "tokens of a clip with [CLS] and [SEP]; longer are dropped", POSITIVE)
     max_face: int = field(36, "face frames of a clip; the first are kept", POSITIVE, "frames")
     max_speech: int = field(64, "speech rows of a clip; the first are kept", POSITIVE, "rows")
+    skip_corrupt: bool = field(
+        False, "a damaged record becomes an empty clip and is counted; off: it ends the run"
+    )
     read_threads: int = field(2, "threads that assemble batches", POSITIVE)
     prefetch: int = field(4, "batches assembled ahead", POSITIVE)
 

@@ -4,13 +4,12 @@ A count is the number of targets; a sum over features or classes is divided by t
 that sum / count is the authors' mean over (targets x features).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from memobert_jax.config import OBJECTIVES, ObjectivesConfig
 from memobert_jax.models.memobert import Batch, Memobert
 
 Loss = tuple[jax.Array, jax.Array]
@@ -60,24 +59,21 @@ FUNCTIONS: Mapping[str, Callable[[Memobert, jax.Array, Batch], Loss]] = {
 }
 
 
-def shares(cfg: ObjectivesConfig, face_emotion_dim: int) -> dict[str, float]:
-    """Share of each objective that is on, summing to 1.
-
-    Without expression posteriors `mfc` is off and its weight goes to the others.
-
-    Raises:
-      ValueError: if no objective is left.
-    """
-    weights = {name: getattr(cfg, name) for name in OBJECTIVES}
-    if not face_emotion_dim:
-        weights["mfc"] = 0.0
-    total = sum(weights.values())
-    if total <= 0:
-        raise ValueError(f"objectives = {weights}: give at least one objective a weight above 0")
-    return {name: weight / total for name, weight in weights.items() if weight > 0}
-
-
-def losses(model: Memobert, batch: Batch, names, key: jax.Array | None = None) -> dict[str, Loss]:
+def losses(
+    model: Memobert, batch: Batch, names: Iterable[str], key: jax.Array | None = None
+) -> dict[str, Loss]:
     """(sum, count) of each objective in `names` on a batch; `key` switches dropout on."""
     hidden = model(batch, key)
     return {name: FUNCTIONS[name](model, hidden, batch) for name in names}
+
+
+def normalisers(counts: Mapping[str, jax.Array], shares: Mapping[str, float]) -> dict:
+    """Factor of each objective's sum: share / count, shares rescaled to the objectives present.
+
+    In schedule `per_step` only the drawn objective has targets, so it gets the whole weight.
+    """
+    present = sum(jnp.where(counts[name] > 0, share, 0.0) for name, share in shares.items())
+    return {
+        name: share / jnp.maximum(present, 1e-9) / jnp.maximum(counts[name], 1.0)
+        for name, share in shares.items()
+    }

@@ -1,8 +1,8 @@
 """Packing as a pure plan: clip lengths in, rows of clip indices out.
 
 A row has `width` trunk slots and one buffer a modality. Clips go best-fit decreasing: the longest
-first, each into the fullest row that still takes it. The plan depends on the lengths alone, so it is
-the same on every host and after every restart.
+first, each into the fullest row that still takes it. The plan depends on the lengths alone, so it
+is the same on every host and after every restart.
 """
 
 import dataclasses
@@ -88,34 +88,44 @@ def pack(lengths: np.ndarray, limits: Limits) -> PackPlan:
 def _fill(lengths: Sequence, order: Sequence[int], limits: Limits) -> list[list[int]]:
     rows: list[list[int]] = []
     space: list[tuple[int, int, int]] = []
-    # Open rows by trunk slots left; of each list only the latest rows are tried, so that the time
-    # stays linear in clips.
-    open_rows: list[list[int]] = [[] for _ in range(limits.width + 1)]
+    open_rows: list[list[int]] = [[] for _ in range(limits.width + 1)]  # by trunk slots left
+    some = 0  # bit i: open_rows[i] is not empty
     for clip in order:
         text, face, speech = lengths[clip]
         total = text + face + speech
-        row = _best_row(open_rows, space, total, (text, face, speech), limits.width)
-        if row is None:
+        row, left = _best_row(open_rows, some, space, total, (text, face, speech))
+        if row < 0:
             row, left = len(rows), limits.width
             rows.append([])
             space.append(limits.caps)
-        else:
-            row, left = row
+        elif not open_rows[left]:
+            some &= ~(1 << left)
         rows[row].append(clip)
         t, f, s = space[row]
         space[row] = (t - text, f - face, s - speech)
-        if len(rows[row]) < limits.max_clips:
+        if len(rows[row]) < limits.max_clips and left > total:
             open_rows[left - total].append(row)
+            some |= 1 << (left - total)
     return rows
 
 
-def _best_row(open_rows, space, total, lengths, width, tries: int = 4):
-    """The fullest open row that takes the clip, removed from the open rows, with its slots left."""
+def _best_row(
+    open_rows: list[list[int]], some: int, space: list, total: int, lengths: tuple, tries: int = 4
+) -> tuple[int, int]:
+    """(the fullest open row that takes the clip, its slots left), or (-1, 0); removes the row.
+
+    Of the rows with equally many slots left only the latest `tries` are tried, so that the time
+    stays linear in clips.
+    """
     text, face, speech = lengths
-    for left in range(total, width + 1):
-        candidates = open_rows[left]
+    some >>= total
+    left = total
+    while some:
+        step = (some & -some).bit_length()
+        left, some = left + step, some >> step
+        candidates = open_rows[left - 1]
         for place in range(len(candidates) - 1, max(len(candidates) - 1 - tries, -1), -1):
             t, f, s = space[candidates[place]]
             if text <= t and face <= f and speech <= s:
-                return candidates.pop(place), left
-    return None
+                return candidates.pop(place), left - 1
+    return -1, 0

@@ -1,0 +1,226 @@
+"""The batch: clips as segments of packed rows, as arrays of fixed shape.
+
+| array | shape | meaning |
+|---|---|---|
+| `text_ids`, `text_position` | i32 [rows, text] | pieces as shown; place in the clip, from 0 |
+| `face`, `speech` | f16 [rows, frames, width] | original frames |
+| `face_emotion` | f16 [rows, face, classes] | only where the data have it |
+| `face_source`, `speech_source` | i32 [rows, frames] | which frame of the row is shown here |
+| `face_masked`, `speech_masked` | bool [rows, frames] | shown as the mask vector |
+| `face_position`, `speech_position` | i32 [rows, frames] | place in the clip, from 0 |
+| `slot_source` | i32 [rows, width] | place in the buffers text, face, speech, end to end |
+| `segment_ids` | i32 [rows, width] | 1, 2, ... by clip; 0 is empty |
+| `clip_slot`, `clip_valid` | i32, bool [rows, clips] | slot of each clip's [CLS] |
+| `clip_index` | i32 [rows, clips] | which clip it is, for messages; -1 is none |
+| `<objective>_slot`, `_valid` | i32, bool [rows, targets] | slots that are predicted |
+| `mlm_label`; `mfr_index`, ... | i32 [rows, targets] | the piece; the place in the buffer |
+| `overflow` | i32 [rows, 1] | targets beyond the fixed number, not predicted |
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from memobert_jax.config import DataConfig
+from memobert_jax.masking import MaskedFrames, nothing_masked
+from memobert_jax.packing import Limits
+from memobert_jax.tokenizer import Tokenizer
+
+MODALITY_OF = {"mlm": "text", "mfr": "face", "mfc": "face", "msr": "speech"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Widths:
+    """Columns of the frame features; `face_emotion` 0 where there is none."""
+
+    face: int
+    face_emotion: int
+    speech: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Shapes of a batch.
+
+    Attributes:
+      limits: slots, buffers and clips of a row.
+      widths: columns of the features.
+      target_share: share of a buffer that one objective can predict.
+    """
+
+    limits: Limits
+    widths: Widths
+    target_share: float
+
+    @staticmethod
+    def of(cfg: DataConfig, widths: Widths) -> "Layout":
+        return Layout(Limits.of(cfg), widths, cfg.target_share)
+
+    @property
+    def caps(self) -> dict[str, int]:
+        return dict(zip(("text", "face", "speech"), self.limits.caps, strict=True))
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return tuple(k for k in MODALITY_OF if k != "mfc" or self.widths.face_emotion)
+
+    def targets(self, objective: str) -> int:
+        """Targets that one row holds for an objective."""
+        return max(1, math.ceil(self.caps[MODALITY_OF[objective]] * self.target_share))
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One clip as a segment of a row: what it shows, and what is predicted of it.
+
+    Attributes:
+      ids: i32 [n] pieces as shown, [CLS] first.
+      labels: i32 [n] pieces as they are.
+      face, face_emotion, speech: f16 [frames, width].
+      face_mask, speech_mask: how frames are shown.
+      targets: objective -> i32 places in its modality.
+      index: which clip of its dataset.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    face: np.ndarray
+    face_emotion: np.ndarray
+    speech: np.ndarray
+    face_mask: MaskedFrames
+    speech_mask: MaskedFrames
+    targets: Mapping[str, np.ndarray]
+    index: int = -1
+
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        return len(self.ids), len(self.face), len(self.speech)
+
+
+def special_ids(pieces: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
+    """[CLS] pieces [SEP], or [CLS] alone where there is no text (MEmoBERT §3)."""
+    if not len(pieces):
+        return np.array([tokenizer.cls_id], np.int32)
+    return np.concatenate([[tokenizer.cls_id], pieces, [tokenizer.sep_id]]).astype(np.int32)
+
+
+def plain_view(ids: np.ndarray, record: Mapping, layout: Layout, index: int = -1) -> View:
+    """A clip shown as it is, frames cut to the longest of the layout; predicts nothing."""
+    _, faces, rows = layout.limits.caps
+    face, speech = record["face"][:faces], record["speech"][:rows]
+    return View(
+        ids=ids,
+        labels=ids,
+        face=face,
+        face_emotion=record["face_emotion"][: len(face)],
+        speech=speech,
+        face_mask=nothing_masked(len(face)),
+        speech_mask=nothing_masked(len(speech)),
+        targets={},
+        index=index,
+    )
+
+
+def empty_batch(rows: int, layout: Layout) -> dict[str, np.ndarray]:
+    """A batch in which every slot is empty."""
+    limits, widths, caps = layout.limits, layout.widths, layout.caps
+    ints = lambda *shape: np.zeros((rows, *shape), np.int32)  # noqa: E731
+    flags = lambda *shape: np.zeros((rows, *shape), bool)  # noqa: E731
+    batch = {"text_ids": ints(caps["text"]), "text_position": ints(caps["text"])}
+    for name, width in (("face", widths.face), ("speech", widths.speech)):
+        n = caps[name]
+        batch[name] = np.zeros((rows, n, width), np.float16)
+        batch[f"{name}_source"] = np.tile(np.arange(n, dtype=np.int32), (rows, 1))
+        batch[f"{name}_position"] = ints(n)
+        batch[f"{name}_masked"] = flags(n)
+    if widths.face_emotion:
+        batch["face_emotion"] = np.zeros((rows, caps["face"], widths.face_emotion), np.float16)
+    batch["slot_source"], batch["segment_ids"] = ints(limits.width), ints(limits.width)
+    batch["clip_slot"], batch["clip_valid"] = ints(limits.max_clips), flags(limits.max_clips)
+    batch["clip_index"] = ints(limits.max_clips) - 1
+    for objective in layout.objectives:
+        n = layout.targets(objective)
+        batch[f"{objective}_slot"], batch[f"{objective}_valid"] = ints(n), flags(n)
+        batch["mlm_label" if objective == "mlm" else f"{objective}_index"] = ints(n)
+    batch["overflow"] = ints(1)
+    return batch
+
+
+def assemble(rows: Sequence[Sequence[View]], layout: Layout, size: int) -> dict[str, np.ndarray]:
+    """Rows of views as a batch of `size` rows; rows beyond the given ones are empty.
+
+    Raises:
+      ValueError: if there are more than `size` rows, or a row does not fit the layout.
+    """
+    if len(rows) > size:
+        raise ValueError(f"{len(rows)} rows for a batch of {size}")
+    batch = empty_batch(size, layout)
+    for row, views in enumerate(rows):
+        _fill_row({name: array[row] for name, array in batch.items()}, views, layout)
+    return batch
+
+
+def _fill_row(out: dict, views: Sequence[View], layout: Layout) -> None:
+    caps = layout.caps
+    starts = dict(zip(caps, np.cumsum([0, *caps.values()])[:-1].tolist(), strict=True))
+    used = dict.fromkeys(caps, 0)
+    predicted = dict.fromkeys(layout.objectives, 0)
+    slot = 0
+    if len(views) > layout.limits.max_clips:
+        raise ValueError(f"{len(views)} clips in a row of at most {layout.limits.max_clips}")
+    for segment, view in enumerate(views):
+        first_slot = {}
+        for modality, length in zip(caps, view.lengths, strict=True):
+            at = used[modality]
+            if at + length > caps[modality] or slot + length > layout.limits.width:
+                raise ValueError(
+                    f"clip {view.index} of lengths {view.lengths} does not fit into the rest of "
+                    f"its row: {modality} buffer {caps[modality]}, {layout.limits.width} slots"
+                )
+            first_slot[modality] = slot
+            out["slot_source"][slot : slot + length] = starts[modality] + at + np.arange(length)
+            out["segment_ids"][slot : slot + length] = segment + 1
+            out[f"{modality}_position"][at : at + length] = np.arange(length)
+            slot += length
+        out["clip_slot"][segment], out["clip_valid"][segment] = first_slot["text"], True
+        out["clip_index"][segment] = view.index
+        out["overflow"] += _targets(out, view, layout, used, first_slot, predicted)
+        _frames(out, view, used)
+        for modality, length in zip(caps, view.lengths, strict=True):
+            used[modality] += length
+
+
+def _frames(out: dict, view: View, used: Mapping[str, int]) -> None:
+    at, n = used["text"], len(view.ids)
+    out["text_ids"][at : at + n] = view.ids
+    for name, frames, mask in (
+        ("face", view.face, view.face_mask),
+        ("speech", view.speech, view.speech_mask),
+    ):
+        at, n = used[name], len(frames)
+        out[name][at : at + n] = frames
+        out[f"{name}_source"][at : at + n] = at + mask.source
+        out[f"{name}_masked"][at : at + n] = mask.masked
+    if "face_emotion" in out:
+        at, n = used["face"], len(view.face_emotion)
+        out["face_emotion"][at : at + n] = view.face_emotion
+
+
+def _targets(out, view, layout, used, first_slot, predicted) -> int:
+    """Writes the targets of one view; returns how many found no place."""
+    overflow = 0
+    for objective, places in view.targets.items():
+        modality, at = MODALITY_OF[objective], predicted[objective]
+        kept = places[: layout.targets(objective) - at]
+        overflow += len(places) - len(kept)
+        where = slice(at, at + len(kept))
+        out[f"{objective}_slot"][where] = first_slot[modality] + kept
+        out[f"{objective}_valid"][where] = True
+        if objective == "mlm":
+            out["mlm_label"][where] = view.labels[kept]
+        else:
+            out[f"{objective}_index"][where] = used[modality] + kept
+        predicted[objective] += len(kept)
+    return overflow

@@ -1,0 +1,283 @@
+"""Checkpoints: Orbax, checksums, and the metadata that make a checkpoint describe itself.
+
+A step folder holds `params` and `rest` (optimizer state and step), custom metadata (model, tokenizer,
+encoders, data, run configuration) and `SHA256.json`, written once the step is whole. Orbax neither
+notices flipped bytes nor falls back to an older step; `restore` does both.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import logging
+from orbax.checkpoint import v1 as ocp
+
+from memobert_jax import config
+from memobert_jax.config import ModelConfig, PretrainConfig
+from memobert_jax.step import Params, TrainState
+from memobert_jax.tokenizer import Tokenizer
+
+FORMAT = 1
+FOLDER = "checkpoints"
+_SEAL = "SHA256.json"
+_MARKER = "_CHECKPOINT_METADATA"
+
+
+class CorruptCheckpointError(ValueError):
+    """The files of a checkpoint are not the ones that were written."""
+
+
+def describe(
+    model: ModelConfig,
+    tokenizer: Tokenizer,
+    features: Mapping[str, Any],
+    data: list[dict[str, Any]],
+    run: PretrainConfig | None = None,
+    **extra: Any,
+) -> dict[str, Any]:
+    """The metadata of a checkpoint, JSON-able.
+
+    Args:
+      model: with every size set.
+      tokenizer: stored whole.
+      features: metadata of the features dataset; its encoders, normalisation and extraction
+        settings are kept, so that `predict` can repeat them.
+      data: path, split, weight and fingerprint of each source.
+      run: configuration of the run.
+      **extra: further entries.
+    """
+    return {
+        "format": FORMAT,
+        "model": config.as_dict(model),
+        "tokenizer": {
+            "model": base64.b64encode(tokenizer.model).decode(),
+            "fingerprint": tokenizer.fingerprint,
+        },
+        **{key: features[key] for key in ("encoders", "normalisation", "extract")},
+        "data": data,
+        "config": None if run is None else json.loads(json.dumps(config.as_dict(run))),
+        **extra,
+    }
+
+
+def model_config(metadata: Mapping[str, Any]) -> ModelConfig:
+    return config.from_mapping(ModelConfig, metadata["model"])
+
+
+def tokenizer_of(metadata: Mapping[str, Any]) -> Tokenizer:
+    return Tokenizer(base64.b64decode(metadata["tokenizer"]["model"]))
+
+
+def check_same(metadata: Mapping[str, Any], other: Mapping[str, Any], what: str) -> None:
+    """Raises ValueError where two descriptions differ in model, tokenizer, encoders or data."""
+    for key in ("model", "tokenizer", "encoders", "normalisation", "data"):
+        if key in other and metadata[key] != other[key]:
+            a, b = (
+                {"fingerprint": m[key]["fingerprint"]} if key == "tokenizer" else m[key]
+                for m in (metadata, other)
+            )
+            raise ValueError(
+                f"{what}: its {key} differs from that of the checkpoint.\n  checkpoint: "
+                f"{_short(a)}\n  here: {_short(b)}\nUse the one the checkpoint was made with, or "
+                "start in another work directory."
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) < 400 else f"{text[:400]}..."
+
+
+def steps(directory: str | Path) -> list[int]:
+    """Complete steps below a checkpoints folder, ascending."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        return []
+    return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit() and _complete(p))
+
+
+def _complete(path: Path) -> bool:
+    return (path / _MARKER).is_file()
+
+
+def resolve(path: str | Path) -> Path:
+    """The step folder that `path` means: itself, or the newest step of a run.
+
+    Raises:
+      FileNotFoundError: if there is no checkpoint.
+    """
+    path = Path(path)
+    if _complete(path):
+        return path.absolute()
+    for folder in (path / FOLDER, path):
+        found = steps(folder)
+        if found:
+            return (folder / str(found[-1])).absolute()
+    raise FileNotFoundError(
+        f"no checkpoint at {str(path)!r}: expected a work directory with {FOLDER}/, a folder of "
+        "steps, or one step"
+    )
+
+
+def metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata of a step folder.
+
+    Raises:
+      ValueError: if it was written by another program or format.
+    """
+    found = ocp.checkpointables_metadata(path).custom_metadata
+    if not found or found.get("format") != FORMAT:
+        raise ValueError(f"{path} is no checkpoint of memobert-jax, format {FORMAT}")
+    return found
+
+
+def _digests(path: Path) -> dict[str, str]:
+    files = sorted(p for p in path.rglob("*") if p.is_file() and p.name != _SEAL)
+    out = {}
+    for file in files:
+        with open(file, "rb") as handle:
+            out[str(file.relative_to(path))] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return out
+
+
+def seal(path: str | Path) -> None:
+    """Writes the checksums of a complete step."""
+    path = Path(path)
+    partial = path / f".{_SEAL}.partial"
+    text = json.dumps(_digests(path), indent=0)
+    partial.write_text(text)
+    partial.replace(path / _SEAL)
+
+
+def verify(path: str | Path) -> None:
+    """Compares a step with its checksums; one that was never sealed passes with a warning.
+
+    Raises:
+      CorruptCheckpointError: if a file is missing or differs; the message names it.
+    """
+    path = Path(path)
+    if not (path / _SEAL).is_file():
+        logging.warning("%s has no checksums (the run ended while saving it)", path)
+        return
+    expected = json.loads((path / _SEAL).read_text())
+    found = _digests(path)
+    broken = sorted(name for name in expected if found.get(name) != expected[name])
+    if broken:
+        raise CorruptCheckpointError(
+            f"checkpoint {path} is damaged: {len(broken)} of {len(expected)} files are missing or "
+            f"changed, {broken[0]} first"
+        )
+
+
+def load_params(path: str | Path, shapes: Params, shardings: Any) -> Params:
+    """Parameters alone, from a step folder to any mesh.
+
+    Args:
+      path: the step folder (`resolve`).
+      shapes: tree of ShapeDtypeStructs.
+      shardings: the same tree of shardings.
+
+    Raises:
+      CorruptCheckpointError: if the files changed since they were written.
+    """
+    verify(path)
+    return ocp.load_checkpointables(path, {"params": _abstract(shapes, shardings)})["params"]
+
+
+def save_params(path: str | Path, params: Params, description: Mapping[str, Any]) -> None:
+    """Writes parameters (of a fitted prompt or head) as a checkpoint of their own."""
+    path = Path(path).absolute()
+    ocp.save_checkpointables(
+        path, {"params": params}, custom_metadata=dict(description), overwrite=True
+    )
+    if jax.process_index() == 0:
+        seal(path)
+
+
+def _abstract(shapes: Any, shardings: Any) -> Any:
+    return jax.tree.map(
+        lambda shape, where: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=where),
+        shapes,
+        shardings,
+    )
+
+
+class Checkpoints:
+    """The checkpoints of a run: saved asynchronously, sealed when whole, restored to any mesh."""
+
+    def __init__(self, workdir: str | Path, every: int, keep: int, description: Mapping[str, Any]):
+        self.directory = (Path(workdir) / FOLDER).absolute()
+        self.description = dict(description)
+        policies = ocp.training.save_decision_policies
+        self._orbax = ocp.training.Checkpointer(
+            self.directory,
+            save_decision_policy=policies.FixedIntervalPolicy(every),
+            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._orbax.close()
+        self._seal()
+
+    def _seal(self) -> None:
+        if jax.process_index() == 0:
+            for step in steps(self.directory):
+                if not (self.directory / str(step) / _SEAL).is_file():
+                    seal(self.directory / str(step))
+
+    def save(self, step: int, state: TrainState, *, force: bool = False) -> bool:
+        """Starts a save if one is due; returns whether it did."""
+        if not force and not self._orbax.should_save(step):
+            return False
+        if step in steps(self.directory):
+            return False
+        self._orbax.wait()
+        self._seal()
+        rest = {"step": state.step, "opt_state": state.opt_state}
+        self._orbax.save_checkpointables_async(
+            step,
+            {"params": state.params, "rest": rest},
+            force=True,
+            custom_metadata=self.description,
+        )
+        return True
+
+    def restore(self, shapes: TrainState, shardings: TrainState) -> TrainState | None:
+        """The newest sound state, or None where nothing was saved.
+
+        Raises:
+          ValueError: if the checkpoint is of another model, tokenizer, encoder or data.
+          CorruptCheckpointError: if there are checkpoints but none is sound.
+        """
+        found = steps(self.directory)
+        for step in reversed(found):
+            path = self.directory / str(step)
+            try:
+                verify(path)
+            except CorruptCheckpointError as error:
+                logging.error("%s; falling back to the step before", error)
+                continue
+            check_same(metadata(path), self.description, f"the run in {self.directory.parent}")
+            target = _abstract(shapes, shardings)
+            rest = {"step": target.step, "opt_state": target.opt_state}
+            loaded = ocp.load_checkpointables(path, {"params": target.params, "rest": rest})
+            self._forget_after(step)
+            return TrainState(loaded["rest"]["step"], loaded["params"], loaded["rest"]["opt_state"])
+        if found:
+            raise CorruptCheckpointError(
+                f"all {len(found)} checkpoints in {self.directory} are damaged; remove the folder "
+                "to start the run again"
+            )
+        return None
+
+    def _forget_after(self, step: int) -> None:
+        for newer in [s for s in steps(self.directory) if s > step]:
+            self._orbax.delete(newer)

@@ -1,0 +1,318 @@
+"""Features datasets to masked host batches. Position in the data is the step.
+
+The batch of step k is a pure function of (datasets, tokenizer, configuration, k): the same global
+rows come out for any number of hosts and threads, and after any restart.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from memobert_jax import datasets, record
+from memobert_jax.batch import Layout, View, Widths, assemble, plain_view, special_ids
+from memobert_jax.config import DataConfig, PretrainConfig
+from memobert_jax.features import TRAINING_FIELDS, FeaturesDataset
+from memobert_jax.masking import mask_frames, mask_words
+from memobert_jax.packing import Limits, PackPlan, pack
+from memobert_jax.tokenizer import Tokenizer
+
+_MIX_PERIOD = 4096
+_EVAL_STREAM = 1 << 40
+"""First rng stream of held-out rows; training rows use their global number."""
+
+
+def token_lengths(dataset: FeaturesDataset, tokenizer: Tokenizer) -> np.ndarray:
+    """i32 [clips] pieces of each clip with special tokens; cached beside the data if it can be."""
+    name = f"tokens-{dataset.split}-{dataset.fingerprint[:12]}-{tokenizer.fingerprint}.npy"
+    cache = Path(dataset.path) / name
+    if cache.is_file():
+        return np.load(cache, allow_pickle=False)
+    lengths = np.fromiter(
+        (len(special_ids(tokenizer.encode(text).ids, tokenizer)) for text in dataset.texts()),
+        np.int32,
+    )
+    try:
+        datasets.write_atomically(cache, lambda path: _save(path, lengths))
+    except OSError as error:
+        logging.info("token lengths are not cached (%s); they are counted at every start", error)
+    return lengths
+
+
+def _save(path: str, array: np.ndarray) -> None:
+    with open(path, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One features dataset, packed.
+
+    Attributes:
+      dataset: the clips.
+      clips: i32 [n] clips that can be used; the plan indexes into it.
+      plan: rows of them.
+      dropped: clips that cannot be used, by reason.
+    """
+
+    dataset: FeaturesDataset
+    clips: np.ndarray
+    plan: PackPlan
+    dropped: dict[str, int]
+
+    @staticmethod
+    def open(path: str, split: str, cfg: DataConfig, tokenizer: Tokenizer) -> "Source":
+        """Opens and packs a split.
+
+        Raises:
+          ValueError: if no clip can be used.
+        """
+        dataset = FeaturesDataset(path, split)
+        text = token_lengths(dataset, tokenizer)
+        face = np.minimum(dataset.lengths["face"], cfg.max_face)
+        speech = np.minimum(dataset.lengths["speech"], cfg.max_speech)
+        too_long = text > cfg.max_text
+        empty = (text <= 1) & (face == 0) & (speech == 0)
+        clips = np.flatnonzero(~too_long & ~empty).astype(np.int32)
+        dropped = {
+            f"text longer than {cfg.max_text} tokens": int(too_long.sum()),
+            "no modality": int((empty & ~too_long).sum()),
+        }
+        if not len(clips):
+            raise ValueError(f"no clip of {path!r} split {split!r} can be used: {dropped}")
+        plan = pack(np.stack([text, face, speech], 1)[clips], Limits.of(cfg))
+        return Source(dataset, clips, plan, dropped)
+
+    def row(self, row: int) -> list[int]:
+        """Clips of one packed row."""
+        return self.clips[self.plan[row]].tolist()
+
+
+def widths_of(datasets: Sequence[FeaturesDataset]) -> Widths:
+    """Columns of the features, which every dataset must share.
+
+    Raises:
+      ValueError: if two datasets come from other encoders or normalisation.
+    """
+    first, *others = datasets
+    keys = ("encoders", "normalisation")
+    for other in others:
+        for key in keys:
+            if other.metadata[key] != first.metadata[key]:
+                raise ValueError(
+                    f"{other.path} and {first.path} differ in their {key}: featurize one of "
+                    "them again with --like=<the other>"
+                )
+    face, emotion, speech = (first.widths[k] for k in ("face", "face_emotion", "speech"))
+    return Widths(face, emotion if emotion > 1 else 0, speech)
+
+
+def _read(dataset: FeaturesDataset, clip: int, skip_corrupt: bool) -> dict:
+    """A clip; a damaged one is empty where the user chose so, and positions do not shift."""
+    try:
+        return dataset.read(clip, TRAINING_FIELDS)
+    except ValueError as error:
+        if not skip_corrupt:
+            raise
+        logging.warning("skipped: %s", error)
+        return record.blank("features", dataset.widths)
+
+
+class TrainData:
+    """The training rows of all sources, in the order of the run."""
+
+    def __init__(self, cfg: PretrainConfig, tokenizer: Tokenizer):
+        if not cfg.data.sources:
+            raise ValueError(
+                "data.sources is empty: give --config.data.sources=\"(('FEATURES_DIR', 1.0),)\""
+            )
+        self.cfg, self.tokenizer = cfg, tokenizer
+        self.sources = [
+            Source.open(path, cfg.data.split, cfg.data, tokenizer) for path, _ in cfg.data.sources
+        ]
+        self.layout = Layout.of(cfg.data, widths_of([s.dataset for s in self.sources]))
+        self.shares = cfg.objectives.shares(self.layout.widths.face_emotion)
+        self.mix = _mix_table([weight for _, weight in cfg.data.sources], cfg.seed)
+
+    def describe(self) -> str:
+        lines = []
+        for source, (path, weight) in zip(self.sources, self.cfg.data.sources, strict=True):
+            lost = ", ".join(f"{n} dropped: {why}" for why, n in source.dropped.items() if n)
+            lines.append(
+                f"{path} (weight {weight:g}): {source.plan.report()}; {lost or 'all used'}"
+            )
+        return "\n".join(lines)
+
+    def locate(self, number: int) -> tuple[int, int]:
+        """(source, row) of a global row number: a pure function of the seed and the number."""
+        cycle, place = divmod(number, _MIX_PERIOD)
+        source = int(self.mix.order[place])
+        drawn = cycle * int(self.mix.counts[-1, source]) + int(self.mix.counts[place, source])
+        epoch, at = divmod(drawn, len(self.sources[source].plan))
+        return source, int(self._permutation(source, epoch)[at])
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - one TrainData lives as long as the run
+    def _permutation(self, source: int, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self.cfg.seed, source, epoch])
+        return rng.permutation(len(self.sources[source].plan)).astype(np.int32)
+
+    def views(self, number: int) -> list[View]:
+        """The masked clips of a global row."""
+        source, row = self.locate(number)
+        dataset, step = self.sources[source].dataset, number // self.cfg.data.batch_rows
+        rng = np.random.default_rng([self.cfg.seed, number])
+        schedule, shares = self.cfg.objectives.schedule, self.shares
+        names = tuple(shares)
+        if schedule == "per_step":
+            draw = np.random.default_rng([self.cfg.seed, step, 1])
+            names = (draw.choice(names, p=list(shares.values())),)
+        return [
+            self._masked(dataset, clip, rng, names, one=schedule == "per_clip")
+            for clip in self.sources[source].row(row)
+        ]
+
+    def _masked(self, dataset, clip, rng, names, *, one: bool) -> View:
+        return masked_view(
+            dataset, clip, rng, names, self.cfg, self.tokenizer, self.layout, self.shares, one=one
+        )
+
+    def batch(self, step: int, process: int = 0, processes: int = 1) -> dict[str, np.ndarray]:
+        """This host's rows of the global batch of a step (from 0)."""
+        rows = self.cfg.data.batch_rows // processes
+        first = step * self.cfg.data.batch_rows + process * rows
+        return assemble([self.views(n) for n in range(first, first + rows)], self.layout, rows)
+
+    def batches(self, start: int, process: int = 0, processes: int = 1) -> Iterator[dict]:
+        """Batches of the steps from `start` on, assembled ahead by threads."""
+        import grain
+
+        steps = grain.MapDataset.range(start, self.cfg.steps)
+        options = grain.ReadOptions(
+            num_threads=self.cfg.data.read_threads, prefetch_buffer_size=self.cfg.data.prefetch
+        )
+        load = functools.partial(self.batch, process=process, processes=processes)
+        return iter(steps.map(load).to_iter_dataset(options))
+
+
+def masked_view(
+    dataset: FeaturesDataset,
+    clip: int,
+    rng: np.random.Generator,
+    names: Sequence[str],
+    cfg: PretrainConfig,
+    tokenizer: Tokenizer,
+    layout: Layout,
+    shares: dict[str, float],
+    *,
+    one: bool = False,
+) -> View:
+    """A clip with its masks drawn.
+
+    Args:
+      dataset: where the clip is.
+      clip: its index.
+      rng: draws.
+      names: objectives that may be masked for.
+      cfg: masking ratios and the longest lengths.
+      tokenizer: of the run.
+      layout: of the batch.
+      shares: of the objectives, for `one`.
+      one: mask for a single objective, drawn by share among those the clip has the modality for.
+    """
+    item = _read(dataset, clip, cfg.data.skip_corrupt)
+    pieces = tokenizer.encode(item["text"])
+    ids = special_ids(pieces.ids, tokenizer)
+    item |= {
+        "face": item["face"][: cfg.data.max_face],
+        "speech": item["speech"][: cfg.data.max_speech],
+    }
+    view = plain_view(ids, item, layout, clip)
+    present = {"mlm": len(pieces.ids), "mfr": len(view.face), "msr": len(view.speech)}
+    present["mfc"] = len(view.face_emotion)
+    names = [name for name in names if present[name]]
+    if one and names:
+        weights = np.array([shares[name] for name in names])
+        names = [names[rng.choice(len(names), p=weights / weights.sum())]]
+    changes, targets = {}, {}
+    if "mlm" in names:
+        groups = np.concatenate([[-1], pieces.groups, [-1]])
+        words = mask_words(ids, groups, rng, cfg.masking, tokenizer.mask_id, tokenizer.random_ids)
+        changes["ids"], targets["mlm"] = words.inputs, np.flatnonzero(words.targets)
+    if "mfr" in names or "mfc" in names:
+        face = mask_frames(len(view.face), rng, cfg.masking.face_ratio, cfg.masking)
+        changes["face_mask"] = face
+        targets |= {k: np.flatnonzero(face.targets) for k in ("mfr", "mfc") if k in names}
+    if "msr" in names:
+        speech = mask_frames(len(view.speech), rng, cfg.masking.speech_ratio, cfg.masking)
+        changes["speech_mask"], targets["msr"] = speech, np.flatnonzero(speech.targets)
+    return dataclasses.replace(view, targets=targets, **changes)
+
+
+def heldout_batches(
+    cfg: PretrainConfig, tokenizer: Tokenizer, process: int = 0, processes: int = 1
+) -> list[tuple[tuple[str, ...], dict[str, np.ndarray]]]:
+    """Fixed held-out batches: (objectives, batch), the paper's masking, one modality at a time.
+
+    The first source's `eval_split` is measured, `eval_rows` rows of it at most, whatever the
+    schedule of the run; the masks depend on the seed alone.
+    """
+    path, _ = cfg.data.sources[0]
+    source = Source.open(path, cfg.data.eval_split, cfg.data, tokenizer)
+    layout = Layout.of(cfg.data, widths_of([source.dataset]))
+    shares = cfg.objectives.shares(layout.widths.face_emotion)
+    paper = dataclasses.replace(cfg, masking=dataclasses.replace(cfg.masking, mode="paper"))
+    order = np.random.default_rng([cfg.seed, 2]).permutation(len(source.plan))[: cfg.eval_rows]
+    size = cfg.data.batch_rows
+    out = []
+    for group, names in enumerate((("mlm",), ("mfr", "mfc"), ("msr",))):
+        names = tuple(name for name in names if name in shares)
+        for first in range(0, len(order), size) if names else ():
+            rows = [
+                [
+                    masked_view(
+                        source.dataset,
+                        clip,
+                        np.random.default_rng([cfg.seed, _EVAL_STREAM + group, clip]),
+                        names,
+                        paper,
+                        tokenizer,
+                        layout,
+                        shares,
+                    )
+                    for clip in source.row(row)
+                ]
+                for row in order[first : first + size].tolist()
+            ]
+            rows += [[]] * (size - len(rows))
+            part = slice(process * size // processes, (process + 1) * size // processes)
+            out.append((names, assemble(rows[part], layout, size // processes)))
+    return out
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mix:
+    order: np.ndarray
+    counts: np.ndarray
+
+
+def _mix_table(weights: Sequence[float], seed: int) -> _Mix:
+    """One period of sources in the given shares, shuffled, with running counts [period + 1, n].
+
+    Raises:
+      ValueError: if a weight is not above 0.
+    """
+    if min(weights) <= 0:
+        raise ValueError(f"data.sources weights are {list(weights)}; every one must be above 0")
+    exact = np.asarray(weights) / np.sum(weights) * _MIX_PERIOD
+    sizes = np.maximum(np.floor(exact).astype(int), 1)
+    while sizes.sum() != _MIX_PERIOD:
+        step = 1 if sizes.sum() < _MIX_PERIOD else -1
+        sizes[np.argmax(step * (exact - sizes))] += step
+    order = np.repeat(np.arange(len(weights)), sizes)
+    np.random.default_rng([seed, 3]).shuffle(order)
+    counts = np.zeros((_MIX_PERIOD + 1, len(weights)), np.int64)
+    counts[1:] = np.cumsum(order[:, None] == np.arange(len(weights)), axis=0)
+    return _Mix(order, counts)

@@ -1,0 +1,55 @@
+"""The optimizer: AdamW, global-norm clipping, linear warm-up and decay (MEmoBERT §5)."""
+
+from typing import Any
+
+import jax
+import optax
+
+from memobert_jax.config import OptimConfig
+
+_MODALITY_NORMS = ("projection_norm", "transform")
+"""Layer norms that the original's exclusion list misses: of embedders and heads."""
+
+
+def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
+    """0 -> peak_lr over `warmup_steps`, then linearly to 0 at `steps`."""
+    warmup = min(cfg.warmup_steps, steps)
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, cfg.peak_lr, warmup),
+            optax.linear_schedule(cfg.peak_lr, 0.0, max(steps - warmup, 1)),
+        ],
+        [warmup],
+    )
+
+
+def decay_mask(params: Any, cfg: OptimConfig) -> Any:
+    """True where weight decay applies: no bias, no layer norm.
+
+    With `decay_modality_norms` the layer norms of embedders and heads are decayed, scale and bias
+    apart, as in the original, whose exclusion list matches only names of the trunk.
+    """
+
+    def decayed(path, _) -> bool:
+        names = [key.key for key in path]
+        norm = any(name.endswith("norm") for name in names)
+        if norm and cfg.decay_modality_norms and any(n in names for n in _MODALITY_NORMS):
+            return names[-1] != "bias"
+        return names[-1] != "bias" and not norm
+
+    return jax.tree_util.tree_map_with_path(decayed, params)
+
+
+def make_optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
+    """Clipping by global norm, then AdamW with decoupled weight decay."""
+    return optax.chain(
+        optax.clip_by_global_norm(cfg.clip_norm),
+        optax.adamw(
+            learning_rate(cfg, steps),
+            b1=cfg.b1,
+            b2=cfg.b2,
+            eps=cfg.eps,
+            weight_decay=cfg.weight_decay,
+            mask=lambda params: decay_mask(params, cfg),
+        ),
+    )
