@@ -1,0 +1,125 @@
+"""Sound: 16 kHz mono samples placed by time, FLAC, and energy-based voice activity."""
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+
+from memobert_jax.media import video
+from memobert_jax.record import SAMPLE_RATE
+
+HOP = SAMPLE_RATE // 100
+"""Samples of one voice activity frame, 10 ms."""
+
+_DRIFT_S = 0.04
+_SILENCE_DB = -60.0
+_LEAST_RANGE_DB = 6.0
+_THRESHOLD = 0.4
+
+
+def read(path: str | Path) -> np.ndarray:
+    """All sound of a file: f32 [n] in [-1, 1), 16 kHz mono; see `read_pcm16`."""
+    return read_pcm16(path).astype(np.float32) / 32768
+
+
+def read_pcm16(path: str | Path) -> np.ndarray:
+    """All sound of a file: i16 [n], 16 kHz mono, sample i at i / 16000 s of the container's time.
+
+    Samples are placed by their time stamps: gaps become silence, overlaps are cut, a late start
+    begins with silence. Packets that cannot be decoded are gaps. Without audio: i16 [0].
+
+    Raises:
+      FileNotFoundError: without a file.
+      DamagedMedia: if the file cannot be opened.
+    """
+    with video.open_media(path) as container:
+        stream = video.stream_of(container, "audio")
+        if stream is None:
+            return np.zeros(0, np.int16)
+        stream.thread_type = "NONE"
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        zero = video.origin(container)
+        parts: list[np.ndarray] = []
+        written = 0
+        for packet in video.packets(container, stream):
+            for frame in _decode(packet, resampler):
+                samples = frame.to_ndarray()[0]
+                if frame.pts is not None:
+                    place = round((float(frame.pts * frame.time_base) - zero) * SAMPLE_RATE)
+                    samples = _place(samples, place - written)
+                parts.append(samples)
+                written += len(samples)
+    return np.concatenate(parts) if parts else np.zeros(0, np.int16)
+
+
+def _decode(packet: "av.Packet", resampler: "av.AudioResampler") -> list["av.AudioFrame"]:
+    try:
+        frames = packet.decode()
+        if packet.size == 0:
+            frames = [*frames, None]
+        return [out for frame in frames for out in resampler.resample(frame)]
+    except av.error.FFmpegError:
+        return []
+
+
+def _place(samples: np.ndarray, late: int) -> np.ndarray:
+    """`samples` after `late` samples of silence, or without the first `-late`; drift is ignored."""
+    if abs(late) <= _DRIFT_S * SAMPLE_RATE:
+        return samples
+    if late < 0:
+        return samples[-late:]
+    return np.concatenate([np.zeros(late, np.int16), samples])
+
+
+def encode_flac(samples: np.ndarray) -> bytes:
+    """FLAC bytes of i16 [n] or f32 [n] in [-1, 1] samples, 16 kHz mono, 16 bit."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def decode_flac(data: bytes) -> np.ndarray:
+    """f32 [n] in [-1, 1) of FLAC bytes; f32 [0] of b''.
+
+    Raises:
+      ValueError: if the bytes are no FLAC, or not 16 kHz mono.
+    """
+    if not data:
+        return np.zeros(0, np.float32)
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{len(data)} bytes of speech are no FLAC file: {error}") from error
+    if rate != SAMPLE_RATE or samples.shape[1] != 1:
+        raise ValueError(
+            f"speech has {rate} Hz and {samples.shape[1]} channels; expected {SAMPLE_RATE} Hz mono"
+        )
+    return samples[:, 0]
+
+
+def voice_activity(samples: np.ndarray) -> np.ndarray:
+    """Which frames of 10 ms carry voice, by energy.
+
+    A frame is active if its level lies in the upper part of the range between the quiet (10th
+    percentile) and the loud frames (95th) of these samples, and above -60 dB of full scale. Sound
+    of one constant level is active throughout.
+
+    Args:
+      samples: i16 [n] or f32 [n] in [-1, 1], 16 kHz.
+
+    Returns:
+      bool [n // 160].
+    """
+    count = len(samples) // HOP
+    if not count:
+        return np.zeros(0, bool)
+    scale = 32768.0 if samples.dtype == np.int16 else 1.0
+    framed = samples[: count * HOP].reshape(count, HOP).astype(np.float32) / np.float32(scale)
+    level = 10 * np.log10(np.mean(np.square(framed), axis=1) + 1e-12)
+    quiet, loud = np.percentile(np.maximum(level, _SILENCE_DB), [10, 95])
+    threshold = _SILENCE_DB
+    if loud - quiet >= _LEAST_RANGE_DB:
+        threshold = quiet + _THRESHOLD * (loud - quiet)
+    return level > threshold
