@@ -60,6 +60,8 @@ make_venv() {
       "on Debian or Ubuntu: apt-get install python$version-venv"
   echo "install: making .venv with Python $version"
   "$python" -m venv --clear .venv
+  # pip before 25 takes twice as long to settle on versions.
+  .venv/bin/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25,<28'
 }
 
 state() { # what .venv should have been made from; a change installs again
@@ -114,7 +116,8 @@ extras=''
 
 rm -f "$stamp"
 echo "install: installing${extras:+ with $extras}; the first time takes minutes"
-pip=(.venv/bin/python -m pip --disable-pip-version-check install --prefer-binary)
+# Compiling all modules takes a minute, most of them are never imported: Python does it on import.
+pip=(.venv/bin/python -m pip --disable-pip-version-check install --prefer-binary --no-compile)
 "${pip[@]}" --editable ".${extras:+[$extras]}" ||
   die "pip failed (see above); check the network and the space on disk, then run this again"
 "${pip[@]}" --no-deps "$FACE_MODELS" || die "pip could not install $FACE_MODELS (see above)"
