@@ -1,8 +1,8 @@
 """Checkpoints: Orbax, checksums, and the metadata that make a checkpoint describe itself.
 
-A step folder holds `params` and `rest` (optimizer state and step), custom metadata (model, tokenizer,
-encoders, data, run configuration) and `SHA256.json`, written once the step is whole. Orbax neither
-notices flipped bytes nor falls back to an older step; `restore` does both.
+A step folder holds `params` and `rest` (optimizer state and step), custom metadata (model,
+tokenizer, encoders, data, run configuration) and `SHA256.json`, written once the step is whole.
+Orbax neither notices flipped bytes nor falls back to an older step; `restore` does both.
 """
 
 import base64

@@ -7,118 +7,19 @@ rows come out for any number of hosts and threads, and after any restart.
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-from absl import logging
 
-from memobert_jax import datasets, record
-from memobert_jax.batch import Layout, View, Widths, assemble, plain_view, special_ids
-from memobert_jax.config import DataConfig, PretrainConfig
-from memobert_jax.features import TRAINING_FIELDS, FeaturesDataset
+from memobert_jax.batch import Layout, View, assemble, plain_view, special_ids
+from memobert_jax.config import PretrainConfig
+from memobert_jax.features import FeaturesDataset
 from memobert_jax.masking import mask_frames, mask_words
-from memobert_jax.packing import Limits, PackPlan, pack
+from memobert_jax.sources import Source, read_clip, widths_of
 from memobert_jax.tokenizer import Tokenizer
 
 _MIX_PERIOD = 4096
 _EVAL_STREAM = 1 << 40
 """First rng stream of held-out rows; training rows use their global number."""
-
-
-def token_lengths(dataset: FeaturesDataset, tokenizer: Tokenizer) -> np.ndarray:
-    """i32 [clips] pieces of each clip with special tokens; cached beside the data if it can be."""
-    name = f"tokens-{dataset.split}-{dataset.fingerprint[:12]}-{tokenizer.fingerprint}.npy"
-    cache = Path(dataset.path) / name
-    if cache.is_file():
-        return np.load(cache, allow_pickle=False)
-    lengths = np.fromiter(
-        (len(special_ids(tokenizer.encode(text).ids, tokenizer)) for text in dataset.texts()),
-        np.int32,
-    )
-    try:
-        datasets.write_atomically(cache, lambda path: _save(path, lengths))
-    except OSError as error:
-        logging.info("token lengths are not cached (%s); they are counted at every start", error)
-    return lengths
-
-
-def _save(path: str, array: np.ndarray) -> None:
-    with open(path, "wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One features dataset, packed.
-
-    Attributes:
-      dataset: the clips.
-      clips: i32 [n] clips that can be used; the plan indexes into it.
-      plan: rows of them.
-      dropped: clips that cannot be used, by reason.
-    """
-
-    dataset: FeaturesDataset
-    clips: np.ndarray
-    plan: PackPlan
-    dropped: dict[str, int]
-
-    @staticmethod
-    def open(path: str, split: str, cfg: DataConfig, tokenizer: Tokenizer) -> "Source":
-        """Opens and packs a split.
-
-        Raises:
-          ValueError: if no clip can be used.
-        """
-        dataset = FeaturesDataset(path, split)
-        text = token_lengths(dataset, tokenizer)
-        face = np.minimum(dataset.lengths["face"], cfg.max_face)
-        speech = np.minimum(dataset.lengths["speech"], cfg.max_speech)
-        too_long = text > cfg.max_text
-        empty = (text <= 1) & (face == 0) & (speech == 0)
-        clips = np.flatnonzero(~too_long & ~empty).astype(np.int32)
-        dropped = {
-            f"text longer than {cfg.max_text} tokens": int(too_long.sum()),
-            "no modality": int((empty & ~too_long).sum()),
-        }
-        if not len(clips):
-            raise ValueError(f"no clip of {path!r} split {split!r} can be used: {dropped}")
-        plan = pack(np.stack([text, face, speech], 1)[clips], Limits.of(cfg))
-        return Source(dataset, clips, plan, dropped)
-
-    def row(self, row: int) -> list[int]:
-        """Clips of one packed row."""
-        return self.clips[self.plan[row]].tolist()
-
-
-def widths_of(datasets: Sequence[FeaturesDataset]) -> Widths:
-    """Columns of the features, which every dataset must share.
-
-    Raises:
-      ValueError: if two datasets come from other encoders or normalisation.
-    """
-    first, *others = datasets
-    keys = ("encoders", "normalisation")
-    for other in others:
-        for key in keys:
-            if other.metadata[key] != first.metadata[key]:
-                raise ValueError(
-                    f"{other.path} and {first.path} differ in their {key}: featurize one of "
-                    "them again with --like=<the other>"
-                )
-    face, emotion, speech = (first.widths[k] for k in ("face", "face_emotion", "speech"))
-    return Widths(face, emotion if emotion > 1 else 0, speech)
-
-
-def _read(dataset: FeaturesDataset, clip: int, skip_corrupt: bool) -> dict:
-    """A clip; a damaged one is empty where the user chose so, and positions do not shift."""
-    try:
-        return dataset.read(clip, TRAINING_FIELDS)
-    except ValueError as error:
-        if not skip_corrupt:
-            raise
-        logging.warning("skipped: %s", error)
-        return record.blank("features", dataset.widths)
 
 
 class TrainData:
@@ -222,7 +123,7 @@ def masked_view(
       shares: of the objectives, for `one`.
       one: mask for a single objective, drawn by share among those the clip has the modality for.
     """
-    item = _read(dataset, clip, cfg.data.skip_corrupt)
+    item = read_clip(dataset, clip, cfg.data.skip_corrupt)
     pieces = tokenizer.encode(item["text"])
     ids = special_ids(pieces.ids, tokenizer)
     item |= {

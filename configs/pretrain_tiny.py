@@ -1,0 +1,18 @@
+"""A small model for two CPU cores: three layers of width 128, rows of 256 slots.
+
+    python -m memobert_jax.train --config=configs/pretrain_tiny.py --workdir=DIR \
+        --config.tokenizer=FILE.model --config.data.sources="(('FEATURES_DIR', 1.0),)"
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    with config.unlocked():
+        config.update(steps=1000, log_every=20, eval_every=200, eval_rows=64)
+        config.update(checkpoint_every=200)
+        config.model.update(hidden=128, layers=3, heads=4, mlp=512)
+        config.data.update(batch_rows=8)
+        config.optim.update(peak_lr=1e-3, warmup_steps=100)
+    return config

@@ -1,0 +1,116 @@
+"""Metrics of a run: one JSON line a logged step, TensorBoard events, a throughput clock."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+FILE = "metrics.jsonl"
+
+
+class Writer:
+    """Writes scalars of the lead host; on other hosts it does nothing.
+
+    Lines of steps after `start_step`, left by a run that was killed, are removed, so that a
+    resumed run has each step once.
+    """
+
+    def __init__(self, workdir: str | Path, start_step: int, lead: bool):
+        self._file = self._events = None
+        if not lead:
+            return
+        from tensorboardX import SummaryWriter
+
+        path = Path(workdir) / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_after(path, start_step)
+        self._file = path.open("a", encoding="utf-8")
+        self._events = SummaryWriter(
+            str(Path(workdir) / "tensorboard"), purge_step=start_step + 1 if start_step else None
+        )
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._events.close()
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """One line; a value that is not finite is written as null."""
+        if self._file is None:
+            return
+        plain = {name: float(value) for name, value in values.items()}
+        line = {name: v if math.isfinite(v) else None for name, v in plain.items()}
+        self._file.write(json.dumps({"step": step, **line}) + "\n")
+        self._file.flush()
+        for name, value in plain.items():
+            self._events.add_scalar(name, value, step)
+
+
+def _drop_after(path: Path, step: int) -> None:
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # the last line of a killed run can be cut
+        if entry["step"] <= step:
+            kept.append(line)
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+    partial.replace(path)
+
+
+class Clock:
+    """Time of a window of steps, without what is paused and with the share spent on input."""
+
+    def __init__(self):
+        self.restart()
+
+    def restart(self) -> None:
+        self._start, self._paused, self._waited = time.perf_counter(), 0.0, 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start - self._paused
+
+    @property
+    def waiting(self) -> float:
+        """Share of the time spent waiting for input."""
+        return self._waited / max(self.seconds, 1e-9)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time in here (checkpoints, evaluation) does not count."""
+        start = time.perf_counter()
+        yield
+        self._paused += time.perf_counter() - start
+
+    @contextmanager
+    def input(self) -> Iterator[None]:
+        """Time in here is spent waiting for input."""
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
+
+
+def summarise(window: list[Mapping[str, np.ndarray]], shares: Mapping[str, float]) -> dict:
+    """Scalars of a window of steps: loss per objective over all its targets, means of the rest."""
+    totals = {name: float(np.sum([scalars[name] for scalars in window])) for name in window[0]}
+    out = {}
+    for name in shares:
+        count = totals.pop(f"count/{name}")
+        out[f"loss/{name}"] = totals.pop(f"sum/{name}") / count if count else math.nan
+        out[f"targets/{name}"] = count / len(window)
+    present = {name: share for name, share in shares.items() if out[f"targets/{name}"]}
+    out["loss"] = sum(s * out[f"loss/{n}"] for n, s in present.items()) / sum(present.values())
+    summed = ("skipped", "overflow", "clips", "tokens")
+    return out | {n: v if n in summed else v / len(window) for n, v in totals.items()}

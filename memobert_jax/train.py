@@ -1,0 +1,257 @@
+"""Masked pre-training: `python -m memobert_jax.train --config=configs/X.py --workdir=DIR`.
+
+Running the same command again resumes the run; the data position is the step, so a resumed run
+takes the same batches, masks and dropout as one that was never interrupted.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+
+
+def fill_model(cfg: Any, tokenizer: Any, widths: Any) -> Any:
+    """The model config with vocabulary and feature sizes set from tokenizer and data.
+
+    The vocabulary is rounded up to a multiple of 64, so that a tensor axis divides it.
+
+    Raises:
+      ValueError: if a size was given and differs.
+    """
+    found = {
+        "vocab_size": -(-tokenizer.vocab_size // 64) * 64,
+        "face_dim": widths.face,
+        "face_emotion_dim": widths.face_emotion,
+        "speech_dim": widths.speech,
+    }
+    for name, size in found.items():
+        if getattr(cfg.model, name) not in (0, size):
+            raise ValueError(
+                f"model.{name} = {getattr(cfg.model, name)}, but tokenizer and data give {size}; "
+                "leave it 0"
+            )
+    return dataclasses.replace(cfg.model, **found)
+
+
+def train(cfg: Any, workdir: str | Path) -> Any:
+    """Pre-trains `cfg` (a PretrainConfig) in `workdir`, resuming what is there.
+
+    Returns:
+      The last TrainState.
+
+    Raises:
+      ValueError: for a configuration, data or checkpoint that does not fit.
+      FloatingPointError: after more than `max_skipped` non-finite steps in a row.
+    """
+    import jax
+
+    from memobert_jax import metrics, optim, runtime, sharding, step, tokenizer
+    from memobert_jax.checkpoint import Checkpoints
+    from memobert_jax.data import TrainData
+
+    mesh = sharding.make_mesh(cfg.mesh)
+    sharding.check_rows(mesh, cfg.data.batch_rows, cfg.optim.accumulate)
+    tokens = tokenizer.load(cfg.tokenizer)
+    data = TrainData(cfg, tokens)
+    cfg = dataclasses.replace(cfg, model=fill_model(cfg, tokens, data.layout.widths))
+    if "mfc" not in data.shares and cfg.objectives.mfc:
+        logging.info("objective mfc is off: the features have no face_emotion")
+    logging.info("%s", data.describe())
+    net = step.memobert(cfg.model)
+    tx = optim.make_optimizer(cfg.optim, cfg.steps)
+    shardings = step.state_shardings(net, tx, mesh)
+    hosts = jax.process_index(), jax.process_count()
+    with (
+        jax.set_mesh(mesh),
+        Checkpoints(
+            workdir, cfg.checkpoint_every, cfg.keep_checkpoints, _describe(cfg, data)
+        ) as checkpoints,
+    ):
+        state = _start(cfg, net, tx, shardings, checkpoints)
+        start = int(state.step)
+        train_step = step.make_train_step(
+            net, tx, optim.learning_rate(cfg.optim, cfg.steps), data.shares, cfg, shardings, mesh
+        )
+        evaluate = _heldout(cfg, tokens, net, shardings.params, mesh, hosts)
+        window = Window(cfg, data.shares, start)
+        batches = data.batches(start, *hosts)
+        with metrics.Writer(workdir, start, runtime.is_lead()) as writer, window.bar:
+            for k in range(start + 1, cfg.steps + 1):
+                with window.clock.input():
+                    batch = sharding.to_global(mesh, next(batches))
+                with jax.transfer_guard("disallow"):
+                    state, scalars = train_step(state, batch)
+                window.add(scalars)
+                stop = runtime.preempted(k)
+                if k % cfg.log_every == 0 or k == cfg.steps or stop:
+                    writer.scalars(k, window.flush(k))
+                if k % cfg.eval_every == 0 or k == cfg.steps:
+                    with window.clock.paused():
+                        writer.scalars(k, window.held_out(k, evaluate(state.params)))
+                with window.clock.paused():
+                    checkpoints.save(k, state, force=stop or k == cfg.steps)
+                if stop:
+                    logging.warning("asked to stop: saved step %d; run again to resume", k)
+                    break
+    return state
+
+
+def _describe(cfg: Any, data: Any) -> dict[str, Any]:
+    from memobert_jax import checkpoint, runtime
+
+    sources = [
+        {
+            "path": str(path),
+            "split": cfg.data.split,
+            "weight": weight,
+            "fingerprint": source.dataset.fingerprint,
+        }
+        for source, (path, weight) in zip(data.sources, cfg.data.sources, strict=True)
+    ]
+    features = data.sources[0].dataset.metadata
+    return checkpoint.describe(
+        cfg.model,
+        data.tokenizer,
+        features,
+        sources,
+        cfg,
+        kind="pretrain",
+        git=runtime.git_revision(),
+        hardware=runtime.hardware(),
+    )
+
+
+def _start(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -> Any:
+    """The newest checkpoint of the run, or a fresh state, from `init_from` where it is given."""
+    import jax
+
+    from memobert_jax import checkpoint, step
+
+    shapes = jax.eval_shape(lambda: step.init_state(cfg, tx, shardings))
+    state = checkpoints.restore(shapes, shardings)
+    if state is not None:
+        logging.info("resuming at step %d", int(state.step))
+        return state
+    state = step.init_state(cfg, tx, shardings)
+    if cfg.init_from:
+        path = checkpoint.resolve(cfg.init_from)
+        found = checkpoint.metadata(path)
+        here = {k: checkpoints.description[k] for k in ("model", "tokenizer", "encoders")}
+        checkpoint.check_same(found, here, f"init_from = {cfg.init_from!r}")
+        state = state._replace(params=checkpoint.load_params(path, net.shapes, shardings.params))
+    return state
+
+
+def _heldout(cfg, tokens, net, params_shardings, mesh, hosts) -> Callable[[Any], dict]:
+    """params -> held-out loss per objective, on fixed rows that stay on the devices."""
+    import jax
+
+    from memobert_jax import sharding, step
+    from memobert_jax.data import heldout_batches
+
+    batches = [
+        (names, sharding.to_global(mesh, batch))
+        for names, batch in heldout_batches(cfg, tokens, *hosts)
+    ]
+    steps = {
+        names: step.make_eval_step(net, names, params_shardings, mesh) for names in dict(batches)
+    }
+
+    def evaluate(params: Any) -> dict[str, float]:
+        sums: dict[str, list] = {}
+        for names, batch in batches:
+            for name, loss in steps[names](params, batch).items():
+                sums.setdefault(name, []).append(loss)
+        totals = jax.device_get(sums)
+        return {
+            f"heldout/{name}": float(sum(t for t, _ in parts) / max(sum(n for _, n in parts), 1))
+            for name, parts in totals.items()
+        }
+
+    return evaluate
+
+
+class Window:
+    """Scalars since the last metric line, the clock, and the progress bar."""
+
+    def __init__(self, cfg: Any, shares: dict[str, float], start: int):
+        from tqdm import tqdm
+
+        from memobert_jax import metrics
+
+        self.shares, self.max_skipped = shares, cfg.max_skipped
+        self.scalars: list = []
+        self.clock = metrics.Clock()
+        self.skipped_in_a_row = 0
+        self.bar = tqdm(total=cfg.steps, initial=start, desc="pre-train", unit="step")
+
+    def add(self, scalars: Any) -> None:
+        self.scalars.append(scalars)
+        self.bar.update()
+
+    def flush(self, step: int) -> dict[str, float]:
+        """Scalars of the window that ends at `step`; waits for the device.
+
+        Raises:
+          FloatingPointError: after more than `max_skipped` non-finite steps in a row.
+        """
+        import jax
+
+        from memobert_jax import metrics
+
+        window = jax.device_get(self.scalars)
+        out = metrics.summarise(window, self.shares)
+        seconds = self.clock.seconds
+        out |= {
+            "clips_per_s": out.pop("clips") / seconds,
+            "tokens_per_s": out.pop("tokens") / seconds,
+            "input_wait": self.clock.waiting,
+        }
+        for number, scalars in enumerate(window, step - len(window) + 1):
+            self.skipped_in_a_row = self.skipped_in_a_row + 1 if scalars["skipped"] else 0
+            if self.skipped_in_a_row > self.max_skipped:
+                first = number - self.skipped_in_a_row + 1
+                raise FloatingPointError(
+                    f"loss or gradient was not finite in steps {first} to {number}: lower "
+                    "optim.peak_lr, or resume from the last checkpoint with other data"
+                )
+        self.scalars = []
+        self.clock.restart()
+        losses = " ".join(f"{n} {out[f'loss/{n}']:.3f}" for n in self.shares)
+        self.bar.set_postfix_str(f"{losses} {out['clips_per_s']:.0f} clips/s")
+        return out
+
+    def held_out(self, step: int, values: dict[str, float]) -> dict[str, float]:
+        """Shows held-out losses and hands them through."""
+        shown = " ".join(f"{n.removeprefix('heldout/')} {v:.3f}" for n, v in values.items())
+        self.bar.write(f"step {step}: held-out {shown}", file=sys.stderr)
+        return values
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}")
+    from memobert_jax import config, runtime
+
+    cfg = config.from_config_dict(config.PretrainConfig, flags.FLAGS.config)
+    runtime.quiet_libraries()
+    runtime.cache_compilations()
+    runtime.start()
+    train(cfg, flags.FLAGS.workdir)
+
+
+def run() -> None:
+    """Defines the flags and starts `main`."""
+    from ml_collections import config_flags
+
+    config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
+    flags.DEFINE_string("workdir", None, "folder of checkpoints and metrics")
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
