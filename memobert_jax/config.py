@@ -93,6 +93,10 @@ class ExtractConfig:
     mouth_change: float = field(
         0.03, "change of mouth opening that counts, in inter-ocular distances", POSITIVE
     )
+    mouth_open: float = field(
+        0.03, "mouth opening that counts, in inter-ocular distances", POSITIVE
+    )
+    max_faces: int = field(6, "largest faces of a picture that are followed", POSITIVE)
     active_speaker: bool = field(
         True, "choose the face that speaks; off: the face that is on screen most"
     )
