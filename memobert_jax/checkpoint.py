@@ -18,7 +18,7 @@ from orbax.checkpoint import v1 as ocp
 
 from memobert_jax import config
 from memobert_jax.config import ModelConfig, PretrainConfig
-from memobert_jax.step import Params, TrainState
+from memobert_jax.state import Params, TrainState
 from memobert_jax.tokenizer import Tokenizer
 
 FORMAT = 1

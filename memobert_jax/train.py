@@ -49,6 +49,7 @@ def train(cfg: Any, workdir: str | Path) -> Any:
     import jax
 
     from memobert_jax import metrics, optim, runtime, sharding, step, tokenizer
+    from memobert_jax import state as state_lib
     from memobert_jax.checkpoint import Checkpoints
     from memobert_jax.data import TrainData
 
@@ -60,9 +61,9 @@ def train(cfg: Any, workdir: str | Path) -> Any:
     if "mfc" not in data.shares and cfg.objectives.mfc:
         logging.info("objective mfc is off: the features have no face_emotion")
     logging.info("%s", data.describe())
-    net = step.memobert(cfg.model)
+    net = state_lib.memobert(cfg.model)
     tx = optim.make_optimizer(cfg.optim, cfg.steps)
-    shardings = step.state_shardings(net, tx, mesh)
+    shardings = state_lib.state_shardings(net, tx, mesh)
     hosts = jax.process_index(), jax.process_count()
     with (
         jax.set_mesh(mesh),
@@ -128,14 +129,15 @@ def _start(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -> Any
     """The newest checkpoint of the run, or a fresh state, from `init_from` where it is given."""
     import jax
 
-    from memobert_jax import checkpoint, step
+    from memobert_jax import checkpoint
+    from memobert_jax import state as state_lib
 
-    shapes = jax.eval_shape(lambda: step.init_state(cfg, tx, shardings))
+    shapes = jax.eval_shape(lambda: state_lib.init_state(cfg, tx, shardings))
     state = checkpoints.restore(shapes, shardings)
     if state is not None:
         logging.info("resuming at step %d", int(state.step))
         return state
-    state = step.init_state(cfg, tx, shardings)
+    state = state_lib.init_state(cfg, tx, shardings)
     if cfg.init_from:
         path = checkpoint.resolve(cfg.init_from)
         found = checkpoint.metadata(path)
