@@ -72,6 +72,7 @@ def parse(
 
     Raises:
       ValueError: if `data` is not a record of `stage`.
+      KeyError: for a name that is not a field of the stage.
     """
     from google.protobuf.message import DecodeError
     from tensorflow_datasets.proto import tf_example_pb2

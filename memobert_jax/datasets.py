@@ -8,6 +8,7 @@ leaves nothing that could be taken for whole.
 
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,21 @@ def shard_path(directory: str | Path, name: str, split: str, shard: int, num_sha
 def write_atomically(path: str | Path, write: Callable[[str], None]) -> None:
     """Calls `write(temporary path)` and moves the result to `path`, flushed to the disk.
 
-    `path` is either absent, its old self or whole, also after a kill or with a full disk.
+    `path` is absent, its old self or whole, also after a kill or with a full disk.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(str(temporary))
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
@@ -50,7 +55,7 @@ def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
       examples: records as `codec.serialize` gives them.
 
     Raises:
-      OSError: if the file read back holds fewer records than were written, as on a full disk.
+      OSError: if the file cannot be written whole, as on a full disk.
     """
     from array_record.python import array_record_module
 
@@ -59,22 +64,23 @@ def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
     def write(temporary: str) -> None:
         nonlocal count
         writer = array_record_module.ArrayRecordWriter(temporary, _OPTIONS)
-        try:
-            for example in examples:
-                writer.write(example)
-                count += 1
-        finally:
-            writer.close()
+        for example in examples:
+            writer.write(example)
+            count += 1
+        writer.close()
         reader = array_record_module.ArrayRecordReader(temporary)
         found = reader.num_records()
         reader.close()
         if found != count:
-            raise OSError(
-                f"{path}: {count} records were written but {found} can be read back; "
-                "is the disk full?"
-            )
+            raise RuntimeError(f"{count} records were written but {found} can be read back")
 
-    write_atomically(path, write)
+    try:
+        write_atomically(path, write)
+    except RuntimeError as error:
+        raise OSError(
+            f"{path} cannot be written: {error}. Free the disk or choose another folder, then run "
+            "again."
+        ) from error
     return count
 
 
@@ -90,12 +96,10 @@ def write_info(
     Args:
       directory: the folder in which all shards lie already.
       name: dataset name, snake_case, the first part of each shard's file name.
-      features: the FeaturesDict of the stage.
+      features: the FeaturesDict of the stage (`record.tfds_features`).
       shard_lengths: split -> records of each of its shards.
       metadata: JSON-able; readers find it as `builder.info.metadata`.
     """
-    import tempfile
-
     import tensorflow_datasets as tfds
 
     directory = Path(directory)
@@ -114,10 +118,7 @@ def write_info(
             )
         )
     identity = tfds.core.dataset_info.DatasetIdentity(
-        name=name,
-        version=tfds.core.Version(VERSION),
-        data_dir=str(directory),
-        module_name="",
+        name=name, version=tfds.core.Version(VERSION), data_dir=str(directory), module_name=""
     )
     info = tfds.core.DatasetInfo(
         builder=identity, features=features, metadata=tfds.core.MetadataDict(metadata)
@@ -126,17 +127,9 @@ def write_info(
     info.set_splits(tfds.core.splits.SplitDict(splits))
     with tempfile.TemporaryDirectory(dir=directory, prefix=".info-") as temporary:
         info.write_to_directory(temporary)
-        files = sorted(Path(temporary).iterdir(), key=lambda path: path.name == INFO)
-        for file in files:
-            with open(file, "rb+") as handle:
-                os.fsync(handle.fileno())
+        for file in sorted(Path(temporary).iterdir(), key=lambda path: path.name == INFO):
+            _flush(file)
             os.replace(file, directory / file.name)
-
-
-def shares(count: int, num_shards: int) -> list[range]:
-    """`count` records as `num_shards` runs of consecutive records, as even as possible."""
-    edges = [count * i // num_shards for i in range(num_shards + 1)]
-    return [range(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def write(
@@ -163,14 +156,13 @@ def write(
             record.check(item, stage)
         if len({item["id"] for item in items}) < len(items):
             raise ValueError(f"split {split!r}: an id occurs twice; ids must be unique")
-        parts = [[items[i] for i in share] for share in shares(len(items), num_shards)]
+        edges = [len(items) * i // num_shards for i in range(num_shards + 1)]
         lengths[split] = [
             write_shard(
                 shard_path(directory, name, split, i, num_shards),
-                (codec.serialize(item, stage) for item in part),
+                (codec.serialize(item, stage) for item in items[start:end]),
             )
-            for i, part in enumerate(parts)
+            for i, (start, end) in enumerate(itertools.pairwise(edges))
         ]
-    features = record.tfds_features(stage, widths)
-    write_info(directory, name, features, lengths, metadata or {})
+    write_info(directory, name, record.tfds_features(stage, widths), lengths, metadata or {})
     return directory

@@ -8,14 +8,13 @@ clip) and `clips-<split>.jsonl` (the text and scalar fields of each clip), both 
 import functools
 import hashlib
 import json
-import operator
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memobert_jax import codec, datasets, record
+from memobert_jax import codec, datasets, reader, record
 
 COLUMN_KINDS = ("text", "scalar", "emotion")
 LENGTHS = {"words": "words/text", "face": "face", "speech": "speech"}
@@ -35,6 +34,9 @@ class FeaturesDataset:
       path: the dataset folder, as `featurize` writes it.
       split: name of the split.
 
+    Attributes:
+      widths: columns of `face`, `face_emotion`, `speech` and `text_features`.
+
     Raises:
       FileNotFoundError: if there is no dataset in the folder.
       ValueError: if it is a clips dataset, or has no such split.
@@ -42,25 +44,11 @@ class FeaturesDataset:
 
     def __init__(self, path: str | Path, split: str):
         self.path, self.split = Path(path), split
-        builder = open_builder(path, "features")
-        if split not in builder.info.splits:
-            raise ValueError(
-                f"{self.path} has no split {split!r}; it has {sorted(builder.info.splits)}"
-            )
-        info = builder.info.splits[split]
-        self._shards = [
-            (str(datasets.shard_path(path, builder.name, split, i, info.num_shards)), length)
-            for i, length in enumerate(info.shard_lengths)
-        ]
-        self._starts = np.cumsum([0, *info.shard_lengths])
-        self.widths = {
-            name: builder.info.features[name].shape[1]
-            for name, field in _TABLE.items()
-            if field.kind == "frames"
-        }
+        self._records = reader.Split(path, split, "features")
+        self.widths = self._records.widths
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.read(index)
@@ -72,35 +60,12 @@ class FeaturesDataset:
 
         Raises:
           IndexError: if `index` is not in [0, len(self)).
-          ValueError: if the record is damaged or its file is; the message names both.
+          ValueError: if the record or its file is damaged; the message names both.
         """
-        index = operator.index(index)
-        if not 0 <= index < len(self):
-            raise IndexError(f"clip {index} of {self.path} {self.split}, which has {len(self)}")
-        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
-        position = index - int(self._starts[shard])
-        try:
-            data = self._source(shard)[position]
-        except RuntimeError as error:
-            raise ValueError(
-                f"{self._shards[shard][0]}: record {position} (clip {index} of split "
-                f"{self.split!r}) is damaged: {error}. Delete that file and run featurize again "
-                "with the same flags into a new folder, or restore the file."
-            ) from error
-        return codec.parse(data, "features", self.widths, fields)
-
-    def _source(self, shard: int):
-        sources = self.__dict__.setdefault("_sources", {})
-        if shard not in sources:
-            from array_record.python import array_record_data_source
-
-            sources[shard] = array_record_data_source.ArrayRecordDataSource(
-                _whole(*self._shards[shard])
-            )
-        return sources[shard]
+        return self._records.read(index, fields)
 
     def __getstate__(self) -> dict[str, Any]:
-        cached = ("_sources", "lengths", "metadata", "_columns")
+        cached = ("lengths", "metadata", "_columns")
         return {key: value for key, value in self.__dict__.items() if key not in cached}
 
     @functools.cached_property
@@ -157,44 +122,6 @@ class FeaturesDataset:
         parts = [self.metadata[key] for key in ("encoders", "normalisation")]
         parts += [self.split, self.metadata["digests"][self.split]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _whole(path: str, length: int):
-    """A file instruction: all of one shard, without opening it to count."""
-    from tensorflow_datasets.core.utils import shard_utils
-
-    return shard_utils.FileInstruction(path, skip=0, take=length, examples_in_shard=length)
-
-
-def open_builder(path: str | Path, stage: str):
-    """The TFDS builder of a dataset folder of `stage`.
-
-    Raises:
-      FileNotFoundError: if there is no dataset in the folder.
-      ValueError: if its records are of another stage or of another program.
-    """
-    import tensorflow_datasets as tfds
-
-    path = Path(path)
-    if not (path / datasets.INFO).is_file():
-        found = f"; it has {sorted(p.name for p in path.iterdir())[:5]}" if path.is_dir() else ""
-        raise FileNotFoundError(
-            f"no {stage} dataset in {path}: expected a folder with {datasets.INFO}{found}. "
-            "If featurize or a builder was interrupted there, run it again."
-        )
-    builder = tfds.builder_from_directory(str(path))
-    names = set(builder.info.features)
-    if {"face", "faces"} <= names or not names & {"face", "faces"}:
-        raise ValueError(f"{path} is a dataset of another program: its fields are {sorted(names)}")
-    found = "clips" if "faces" in names else "features"
-    if found != stage:
-        advice = (
-            f"run `python -m memobert_jax.featurize --input={path} --output=...` first"
-            if found == "clips"
-            else "give the clips dataset that it was made from"
-        )
-        raise ValueError(f"{path} is a {found} dataset; expected a {stage} dataset: {advice}")
-    return builder
 
 
 def index_row(item: Mapping[str, Any], example: bytes) -> dict[str, Any]:

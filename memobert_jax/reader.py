@@ -1,0 +1,128 @@
+"""Reading dataset folders of either stage, record by record at random.
+
+Through array_record's own data source, one a shard, and `codec`: on one core 8,900 training
+records of 75 KB a second, against 1,700 through `builder.as_data_source` of TFDS.
+"""
+
+import bisect
+import itertools
+import operator
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from memobert_jax import codec, datasets, record
+
+
+def open_builder(path: str | Path, stage: str):
+    """The TFDS builder of a dataset folder of `stage`.
+
+    Raises:
+      FileNotFoundError: if there is no dataset in the folder.
+      ValueError: if its records are of the other stage, or of another program.
+    """
+    import tensorflow_datasets as tfds
+
+    path = Path(path)
+    if not (path / datasets.INFO).is_file():
+        found = f"; it holds {sorted(p.name for p in path.iterdir())[:5]}" if path.is_dir() else ""
+        raise FileNotFoundError(
+            f"no {stage} dataset in {path}: expected a folder with {datasets.INFO}{found}. "
+            "Give the folder that featurize or a builder wrote; if it was interrupted there, run "
+            "it again."
+        )
+    builder = tfds.builder_from_directory(str(path))
+    names = set(builder.info.features)
+    stages = [one for one in ("clips", "features") if names == _top_names(one)]
+    if not stages:
+        raise ValueError(
+            f"the records in {path} are not of this program (or of another version of it): their "
+            f"fields are {sorted(names)}; expected {sorted(_top_names(stage))}"
+        )
+    if stages[0] != stage:
+        advice = (
+            f"run `python -m memobert_jax.featurize --input={path} --output=...`, give its output"
+            if stage == "features"
+            else "give the clips dataset that it was made from"
+        )
+        raise ValueError(f"{path} is a {stages[0]} dataset, expected a {stage} dataset: {advice}")
+    return builder
+
+
+def _top_names(stage: str) -> set[str]:
+    return {name.split("/")[0] for name in record.fields(stage)}
+
+
+class Split:
+    """The records of one split of a dataset folder, read at random.
+
+    Files open at the first read; a pickled copy opens its own.
+
+    Attributes:
+      shards: (path, number of records) of each file, in order.
+      widths: columns of each `frames` field.
+
+    Raises:
+      FileNotFoundError: if there is no dataset in the folder.
+      ValueError: if it is of another stage, or has no such split.
+    """
+
+    def __init__(self, path: str | Path, split: str, stage: str):
+        self.path, self.split, self.stage = Path(path), split, stage
+        info = open_builder(path, stage).info
+        if split not in info.splits:
+            raise ValueError(f"{path} has no split {split!r}; it has {sorted(info.splits)}")
+        found = info.splits[split]
+        self.shards = [
+            (os.fspath(file), length)
+            for file, length in zip(found.filepaths, found.shard_lengths, strict=True)
+        ]
+        self.widths = {
+            name: info.features[name].shape[1]
+            for name, field in record.fields(stage).items()
+            if field.kind == "frames"
+        }
+        self._ends = list(itertools.accumulate(found.shard_lengths))
+        self._sources = None
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_sources": None}
+
+    def read(self, index: int, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """The flat record `index`, or only its fields `names`; arrays are read-only views.
+
+        Raises:
+          IndexError: if `index` is not in [0, len(self)).
+          ValueError: if the record or its file is damaged; the message names both.
+        """
+        index = operator.index(index)
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {self.path} {self.split}: it has {len(self)}")
+        shard = bisect.bisect_right(self._ends, index)
+        path, length = self.shards[shard]
+        position = index - (self._ends[shard] - length)
+        try:
+            data = self._source(shard)[position]
+            return codec.parse(data, self.stage, self.widths, names)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: record {position} (number {index} of split {self.split!r}) is damaged: "
+                f"{error}. Restore the file from a copy, or write the dataset again into an empty "
+                "folder."
+            ) from error
+
+    def _source(self, shard: int):
+        from array_record.python import array_record_data_source
+        from tensorflow_datasets.core.utils import shard_utils
+
+        if self._sources is None:
+            self._sources = [None] * len(self.shards)
+        if self._sources[shard] is None:
+            path, length = self.shards[shard]
+            whole = shard_utils.FileInstruction(path, 0, length, length)
+            self._sources[shard] = array_record_data_source.ArrayRecordDataSource(whole)
+        return self._sources[shard]
