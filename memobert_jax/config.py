@@ -305,18 +305,41 @@ class PromptConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """Fitting a prompt or a head on labelled clips."""
+    """Fitting a prompt or a head on labelled clips.
+
+    Every run tries each of `lrs` and keeps the step that scores best on the validation part; the
+    starting parameters are a candidate, too.
+    """
 
     per_class: int = field(
-        8, "labelled clips of each class; 0: all of the training split", NOT_NEGATIVE
+        8, "labelled clips of each class; 0: all of the training part", NOT_NEGATIVE, "clips"
     )
-    steps: int = field(200, "optimizer steps", NOT_NEGATIVE, "steps")
+    subset_seeds: tuple[int, ...] = field(
+        (), "seeds of few-shot subsets, each fitted with every seed; (): the seed of the run"
+    )
+    steps: int = field(80, "optimizer steps", POSITIVE, "steps")
     eval_every: int = field(20, "steps between validation scores", POSITIVE, "steps")
-    batch_clips: int = field(32, "clips of a step", POSITIVE)
-    lr: float = field(5e-5, "highest learning rate", POSITIVE)
+    patience: int = field(
+        0, "validation scores without a better one that end a fit; 0: never", NOT_NEGATIVE
+    )
+    batch_rows: int = field(8, "packed rows of a step", POSITIVE, "rows")
+    lrs: tuple[float, ...] = field(
+        (5e-5,), "highest learning rates to choose from on the validation part", NOT_EMPTY
+    )
     warmup_steps: int = field(10, "steps of linear warm-up", NOT_NEGATIVE, "steps")
-    anchor: float = field(1e-2, "decoupled decay towards the starting parameters", NOT_NEGATIVE)
+    clip_norm: float = field(5.0, "largest global gradient norm", POSITIVE)
+    anchor: float = field(
+        1e-2,
+        "share of the way back to the pre-trained parameters that a step takes at the highest "
+        "learning rate",
+        SHARE,
+    )
     dropout: float = field(0.1, "dropout while fitting", SHARE)
+
+
+ARMS = ("zero_shot", "prompt", "head", "random_init")
+"""What an evaluation compares: the pre-trained model with a prompt and no label, with a fitted
+prompt, with a fitted head, and the same network fitted from random parameters."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -327,14 +350,34 @@ class EvaluateConfig:
     train_split: str = field("train", "split to fit on")
     validation_split: str = field("validation", "split to select on")
     test_split: str = field("test", "split to score")
-    arms: tuple[str, ...] = field(
-        ("zero_shot", "prompt", "head", "random_init"),
-        "what to score",
-        each_of("zero_shot", "prompt", "head", "random_init"),
+    disjoint: tuple[str, ...] = field(
+        ("video_id", "speaker"),
+        "what no two of the parts may share; a leak is an error",
+        each_of("video_id", "speaker", "session", "dialogue"),
     )
+    arms: tuple[str, ...] = field(ARMS, "what to score", each_of(*ARMS))
     subsets: tuple[str, ...] = field(SUBSETS, "modality subsets to score", each_of(*SUBSETS))
-    seeds: tuple[int, ...] = field((1234, 4321, 5678), "seeds of subset and fit", NOT_EMPTY)
-    batch_rows: int = field(16, "packed rows of a batch", POSITIVE)
+    seeds: tuple[int, ...] = field((1234, 4321, 5678), "seeds of the fits", NOT_EMPTY)
+    batch_rows: int = field(16, "packed rows of a scored batch", POSITIVE, "rows")
+    row_width: int = field(
+        256, "trunk slots of a row; wider where a clip needs it", POSITIVE, "slots"
+    )
+    max_text: int = field(
+        0,
+        "tokens of a clip with prompt, [CLS] and [SEP]; longer text is cut; 0: as in pre-training",
+        NOT_NEGATIVE,
+        "tokens",
+    )
+    max_face: int = field(
+        0, "face frames, the first are kept; 0: as in pre-training", NOT_NEGATIVE, "frames"
+    )
+    max_speech: int = field(
+        0, "speech rows, the first are kept; 0: as in pre-training", NOT_NEGATIVE, "rows"
+    )
+    ceilings: str = field(
+        "",
+        "JSON file with `ceilings`, the best possible accuracy of each subset; '': from the data",
+    )
     prompt: PromptConfig = field(PromptConfig(), "the prompt")
     fit: FitConfig = field(FitConfig(), "fitting on labelled clips")
     mesh: MeshConfig = field(MeshConfig(), "the device mesh")
