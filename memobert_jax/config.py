@@ -96,6 +96,9 @@ class ExtractConfig:
     mouth_open: float = field(
         0.03, "mouth opening that counts, in inter-ocular distances", POSITIVE
     )
+    detect_every_s: float = field(
+        0.5, "time between face detections; in between, landmarks are followed", NOT_NEGATIVE, "s"
+    )
     max_faces: int = field(6, "largest faces of a picture that are followed", POSITIVE)
     active_speaker: bool = field(
         True, "choose the face that speaks; off: the face that is on screen most"

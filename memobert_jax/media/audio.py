@@ -112,14 +112,41 @@ def voice_activity(samples: np.ndarray) -> np.ndarray:
     Returns:
       bool [n // 160].
     """
-    count = len(samples) // HOP
-    if not count:
+    level = _level(samples)
+    if not len(level):
         return np.zeros(0, bool)
-    scale = 32768.0 if samples.dtype == np.int16 else 1.0
-    framed = samples[: count * HOP].reshape(count, HOP).astype(np.float32) / np.float32(scale)
-    level = 10 * np.log10(np.mean(np.square(framed), axis=1) + 1e-12)
     quiet, loud = np.percentile(np.maximum(level, _SILENCE_DB), [10, 95])
     threshold = _SILENCE_DB
     if loud - quiet >= _LEAST_RANGE_DB:
         threshold = quiet + _THRESHOLD * (loud - quiet)
     return level > threshold
+
+
+def _level(samples: np.ndarray) -> np.ndarray:
+    """f32 [n // 160]: mean power of each 10 ms, in dB of full scale."""
+    count = len(samples) // HOP
+    scale = 32768.0 if samples.dtype == np.int16 else 1.0
+    framed = samples[: count * HOP].reshape(count, HOP).astype(np.float32) / np.float32(scale)
+    return 10 * np.log10(np.mean(np.square(framed), axis=1) + 1e-12)
+
+
+def is_silent(samples: np.ndarray) -> bool:
+    """Whether no 10 ms of samples (as for `voice_activity`) are above -60 dB of full scale."""
+    return not np.any(_level(samples) > _SILENCE_DB)
+
+
+def voiced_spans(active: np.ndarray, pause_s: float) -> list[tuple[float, float]]:
+    """Stretches of voice as (start_s, end_s), of `voice_activity`'s bool [n].
+
+    Pauses of at most `pause_s` seconds do not end a stretch; it begins and ends with a quarter of
+    that around the voice.
+    """
+    edges = np.flatnonzero(np.diff(active.astype(np.int8), prepend=0, append=0))
+    spans: list[list[int]] = []
+    for start, end in edges.reshape(-1, 2).tolist():
+        if spans and start - spans[-1][1] <= pause_s * 100:
+            spans[-1][1] = end
+        else:
+            spans.append([start, end])
+    margin = pause_s / 4
+    return [(max(0.0, start / 100 - margin), end / 100 + margin) for start, end in spans]

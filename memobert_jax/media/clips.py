@@ -1,17 +1,38 @@
 """One media file -> its utterance clips and its yield ledger (MEmoBERT §1.2)."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
+from memobert_jax import record
 from memobert_jax.config import ExtractConfig
-from memobert_jax.media import ledger
+from memobert_jax.media import audio, ledger, speakers, subtitles, video
+from memobert_jax.media.clock import Clock
 from memobert_jax.media.ledger import Reason
+from memobert_jax.media.segments import segment
 from memobert_jax.media.subtitles import Utterance
+from memobert_jax.media.tracks import Sighting, Tracker
 
 VERSION = 1
 """Part of `identity`: raised whenever the same input gives other clips."""
+
+_MISSING = {
+    "text": (Reason.NO_TEXT, Reason.MISSING_TEXT),
+    "face": (Reason.NO_FACE, Reason.MISSING_FACE),
+    "speech": (Reason.NO_SPEECH, Reason.MISSING_SPEECH),
+}
+_CONTEXT_S = 1.0
+_END_TOLERANCE_S = 0.2
+
+Look = tuple[float, list[Sighting]]
+"""Time of a picture, and the faces in it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,16 +48,32 @@ def identity(
     utterances: Sequence[Utterance] | None = None,
     labels: Mapping[str, Any] | None = None,
 ) -> str:
-    """sha256 of all that decides the clips of `path` except the configuration.
+    """sha256 of all that decides the clips of `path`, except names and configuration.
 
     It covers the bytes of the media, the bytes of the subtitle sidecar that `extract` would read,
     the explicit `utterances`, the `labels` and VERSION: together with
     `config.fingerprint(ExtractConfig)` it keys the extraction store.
 
     Raises:
-      OSError: if the file cannot be read.
+      OSError: if a file cannot be read.
     """
-    raise NotImplementedError
+    path = Path(path)
+    parts = [str(VERSION), sha256(path)]
+    sidecar = subtitles.find_sidecar(path) if utterances is None else None
+    parts.append(sha256(sidecar) + sidecar.suffix.lower() if sidecar else "")
+    rows = [dataclasses.astuple(row) for row in utterances] if utterances is not None else None
+    parts.append(json.dumps([rows, labels and dict(labels)], sort_keys=True, default=_plain))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else dict(value)
+
+
+def sha256(path: str | Path) -> str:
+    """sha256 of a file's bytes, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def extract(
@@ -59,8 +96,8 @@ def extract(
       utterances: segments to cut instead of subtitles, each with its own record fields; they may
         overlap. Both length limits of `config` hold for them too.
       labels: record fields that hold for the whole video, such as `speaker` or `gender`.
-      timings: CPU seconds of each stage are added here: `decode`, `detect`, `mesh`, `crop`,
-        `encode`, `audio`, `other`; `wall` is wall-clock seconds.
+      timings: CPU seconds of each stage are added here: `decode` (with conversion to RGB),
+        `detect`, `mesh`, `crop`, `encode`, `audio`, `other`.
 
     Returns:
       Extraction(clips, ledger). A clip's `id` is `<video_id>_<number of the utterance>` unless the
@@ -68,9 +105,180 @@ def extract(
 
     Raises:
       ValueError: for an utterance or label field that a clips record does not have.
+      FileNotFoundError: if the face models are not installed.
     """
     path = Path(path)
     name = path.stem if video_id is None else video_id
-    if not path.is_file():
-        return Extraction([], ledger.failed(name, str(path), "", Reason.MISSING_FILE))
-    raise NotImplementedError
+    labels = _record_fields(labels or {})
+    for utterance in utterances or ():
+        _record_fields(utterance.fields)
+    clock = Clock(timings)
+    with clock("other"):
+        if not path.is_file():
+            return Extraction([], ledger.failed(name, str(path), "", Reason.MISSING_FILE))
+        timeline = ledger.Timeline(name, str(path), sha256(path), 0.0)
+        try:
+            clips = _clips(path, config, timeline, utterances, labels, clock)
+        except video.DamagedMedia as damage:
+            timeline.drop(damage.reason, 0.0, timeline.duration_s)
+            clips = []
+        return Extraction(clips, timeline.ledger())
+
+
+def _record_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as `record.make` spells them."""
+    known = {name.replace("/", "_") for name in record.fields("clips")}
+    spelt = {name.replace("/", "_"): value for name, value in given.items()}
+    if unknown := set(spelt) - known:
+        raise ValueError(
+            f"{sorted(unknown)} are not fields of a clips record; fields: {sorted(known)}"
+        )
+    return spelt
+
+
+def _clips(path, config, timeline, utterances, labels, clock) -> list[dict[str, Any]]:
+    info = video.probe(path)
+    timeline.duration_s = info.duration_s
+    for modality, present, reason in (
+        ("face", info.has_video, Reason.NO_VIDEO),
+        ("speech", info.has_audio, Reason.NO_AUDIO),
+    ):
+        if modality in config.require and not present:
+            raise video.DamagedMedia(reason, f"{path} has no stream for {modality}")
+    with clock("audio"):
+        sound = audio.read_pcm16(path) if info.has_audio else np.zeros(0, np.int16)
+    cut = segment(path, config, info, sound, utterances)
+    for reason, count in cut.notes.items():
+        timeline.note(reason, count)
+    for drop in cut.drops:
+        timeline.drop(*drop)
+    end_s = info.duration_s
+    if len(sound) / record.SAMPLE_RATE < end_s - _END_TOLERANCE_S:
+        end_s = min(end_s, video.reach(path))
+    if end_s < info.duration_s - _END_TOLERANCE_S:
+        timeline.drop(Reason.DAMAGED, end_s, info.duration_s)
+    whole = [u for u in cut.utterances if u.end_s <= end_s + _END_TOLERANCE_S]
+    for utterance in cut.utterances:
+        if utterance.end_s > end_s + _END_TOLERANCE_S:
+            timeline.drop(Reason.DAMAGED, utterance.start_s, utterance.end_s)
+    looks = _watch(path, whole, config, clock) if info.has_video else enumerate([[]] * len(whole))
+    clips = {}
+    for number, seen in looks:
+        values = _clip(whole[number], seen, sound, config, timeline, clock)
+        if values is not None:
+            own = _record_fields(whole[number].fields)
+            values |= {"video_id": timeline.video_id, "id": f"{timeline.video_id}_{number:05d}"}
+            clips[number] = record.make("clips", **{**values, **labels, **own})
+    return [clips[number] for number in sorted(clips)]
+
+
+def _watch(path, utterances, config, clock) -> Iterator[tuple[int, list[Look]]]:
+    """(number of the utterance, what is seen during it), each as soon as it is over."""
+    tracker = Tracker(config, clock)
+    waiting = deque(sorted(range(len(utterances)), key=lambda i: utterances[i].start_s))
+    running: dict[int, list[Look]] = {}
+    spans = [(u.start_s, u.end_s) for u in utterances]
+    for time_s, picture in clock.each("decode", video.frames(path, record.FACE_FPS, spans)):
+        while waiting and utterances[waiting[0]].start_s <= time_s:
+            running[waiting.popleft()] = []
+        for number in [i for i in running if utterances[i].end_s <= time_s]:
+            yield number, running.pop(number)
+        look = (time_s, tracker.see(time_s, picture))
+        for looks in running.values():
+            looks.append(look)
+    yield from running.items()
+    yield from ((number, []) for number in waiting)
+
+
+def _clip(utterance, seen, sound, config, timeline, clock) -> dict[str, Any] | None:
+    """Record values of an utterance, or None if it is dropped; both go into the timeline."""
+    start_s, end_s = utterance.start_s, utterance.end_s
+    first, last = (round(t * record.SAMPLE_RATE) for t in (start_s, end_s))
+    speech = sound[first:last]
+    heard = not audio.is_silent(speech)
+    face, reason = _choose_face(utterance, seen, sound if heard else None, config)
+    present = {"text": bool(utterance.text.strip()), "face": bool(face), "speech": heard}
+    notes = []
+    for modality, (absent, note) in _MISSING.items():
+        if not present[modality]:
+            if modality in config.require:
+                timeline.drop(reason if modality == "face" else absent, start_s, end_s)
+                return None
+            notes.append(note)
+    if face and reason is not None:
+        notes.append(reason)
+    timeline.keep(start_s, end_s)
+    for note in notes:
+        timeline.note(note)
+    words, word_start, word_end = record.even_words(utterance.text, end_s - start_s)
+    with clock("encode"):
+        return {
+            "start_s": np.float32(start_s),
+            "end_s": np.float32(end_s),
+            "text": utterance.text,
+            "words_text": words,
+            "words_start_s": word_start,
+            "words_end_s": word_end,
+            "faces": [_jpeg(sighting.crop) for _, sighting in face],
+            "face_time_s": np.array([time_s - start_s for time_s, _ in face], np.float32),
+            "face_score": np.array([sighting.score for _, sighting in face], np.float32),
+            "speech": audio.encode_flac(speech) if heard else b"",
+        }
+
+
+def _jpeg(crop: np.ndarray) -> bytes:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, record.JPEG_QUALITY]
+    return cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), quality)[1].tobytes()
+
+
+def _choose_face(
+    utterance: Utterance, seen: list[Look], sound: np.ndarray | None, config: ExtractConfig
+) -> tuple[list[tuple[float, Sighting]], Reason | None]:
+    """The speaking face over the utterance, (time, sighting) pairs, with a note or None; or [] and
+    the reason why there is none. Without `sound` the most present face is taken."""
+    people: dict[int, list[tuple[int, float, Sighting]]] = {}
+    for frame, (time_s, sightings) in enumerate(seen):
+        for sighting in sightings:
+            people.setdefault(sighting.track, []).append((frame, time_s, sighting))
+    if not people:
+        return [], Reason.DAMAGED if not seen else Reason.NO_FACE
+    length = max(len(seen), int((utterance.end_s - utterance.start_s) * record.FACE_FPS))
+    people = {
+        track: looks
+        for track, looks in people.items()
+        if len(looks) >= config.min_presence * length
+    }
+    if not people:
+        return [], Reason.FACE_TOO_RARE
+    if config.active_speaker and sound is not None:
+        voiced = speakers.voiced_frames(_voice(utterance, sound), len(seen))
+        track = speakers.choose(
+            {
+                track: speakers.scores(_mouth(looks), voiced, config)
+                for track, looks in people.items()
+            }
+        )
+        if track is None:
+            return [], Reason.NO_ACTIVE_SPEAKER
+        note = None
+    else:
+        track = max(people, key=lambda track: (len(people[track]), -track))
+        note = Reason.MOST_PRESENT_FACE if config.active_speaker else None
+    return [(time_s, sighting) for _, time_s, sighting in people[track]], note
+
+
+def _mouth(looks: list[tuple[int, float, Sighting]]) -> speakers.Mouth:
+    mouths = np.array([sighting.mouth for _, _, sighting in looks], np.float32)
+    frames = np.array([frame for frame, _, _ in looks], np.int32)
+    return speakers.Mouth(frames, mouths[:, 0], mouths[:, 1])
+
+
+def _voice(utterance: Utterance, sound: np.ndarray) -> np.ndarray:
+    """Voice activity of the utterance, judged with a second of sound on both sides."""
+    frames = [
+        round(t * record.SAMPLE_RATE / audio.HOP) for t in (utterance.start_s, utterance.end_s)
+    ]
+    margin = round(_CONTEXT_S * record.SAMPLE_RATE / audio.HOP)
+    low = max(0, frames[0] - margin)
+    active = audio.voice_activity(sound[low * audio.HOP : (frames[1] + margin) * audio.HOP])
+    return active[frames[0] - low : frames[1] - low]

@@ -46,14 +46,17 @@ class Face:
     """One face in one picture, in pixels of the picture.
 
     Attributes:
-      box: f32 [4], x0, y0, x1, y1 of the detector.
-      score: detector score, 0 to 1.
       points: f32 [468, 2], the mesh.
+      score: detector score, 0 to 1, of the latest detection.
     """
 
-    box: np.ndarray
-    score: float
     points: np.ndarray
+    score: float
+
+    @functools.cached_property
+    def box(self) -> np.ndarray:
+        """f32 [4]: x0, y0, x1, y1 around the mesh."""
+        return np.concatenate([self.points.min(0), self.points.max(0)])
 
     @functools.cached_property
     def anchors(self) -> np.ndarray:
@@ -185,8 +188,8 @@ def mesh(picture: np.ndarray, box: np.ndarray, eyes: np.ndarray) -> np.ndarray |
 
     Args:
       picture: u8 [height, width, 3] RGB.
-      box: f32 [4] of the detector.
-      eyes: f32 [2, 2] of the detector; they give the tilt of the head.
+      box: f32 [4], of the detector or of the same face's mesh a moment before.
+      eyes: f32 [2, 2], left and right in the picture; they give the tilt of the head.
 
     Returns:
       f32 [468, 2] in pixels of the picture.

@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     NO_AUDIO = "no_audio"
     NO_SUBTITLES = "no_subtitles"
     SUBTITLE_NO_CUES = "subtitle_no_cues"
+    COPY = "copy"
     # Part of a file.
     DAMAGED = "damaged"
     OUTSIDE_CUES = "outside_cues"
@@ -45,8 +46,7 @@ class Reason(enum.StrEnum):
     CUT_BY_VOICE = "cut_by_voice"
     CUT_EVENLY = "cut_evenly"
     CUE_OVERLAP_CUT = "cue_overlap_cut"
-    CUE_REVERSED = "cue_reversed"
-    CUE_NEGATIVE = "cue_negative"
+    CUE_BAD_TIMES = "cue_bad_times"
     CUE_BEYOND_END = "cue_beyond_end"
     CUE_CLIPPED = "cue_clipped"
     CUES_MERGED = "cues_merged"
@@ -62,6 +62,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_AUDIO: "no audio stream, and speech is required",
     Reason.NO_SUBTITLES: "no subtitle file and no subtitle stream, and text is required",
     Reason.SUBTITLE_NO_CUES: "the subtitles hold no cue that can be read",
+    Reason.COPY: "the same file under another name",
     Reason.DAMAGED: "the media cannot be decoded here",
     Reason.OUTSIDE_CUES: "no utterance here",
     Reason.CUE_WITHOUT_WORDS: "a cue of music or sound descriptions only",
@@ -80,13 +81,12 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.CUT_BY_VOICE: "utterances cut by voice activity for want of subtitles",
     Reason.CUT_EVENLY: "utterances cut evenly for want of subtitles and sound",
     Reason.CUE_OVERLAP_CUT: "cues cut where the next one starts",
-    Reason.CUE_REVERSED: "cues that end before they start, ignored",
-    Reason.CUE_NEGATIVE: "cues that start before zero, ignored",
+    Reason.CUE_BAD_TIMES: "cues that end before they start, or start before zero, ignored",
     Reason.CUE_BEYOND_END: "cues that start after the end of the file, ignored",
     Reason.CUE_CLIPPED: "cues cut at the end of the file",
     Reason.CUES_MERGED: "short cues merged with a neighbour",
     Reason.CUE_SPLIT_SPEAKERS: "cues of several speakers, split by their share of letters",
-    Reason.CUE_REPEATED: "lines of rolling captions that repeat the line before, ignored",
+    Reason.CUE_REPEATED: "cues that repeat one of the same time, ignored",
 }
 
 

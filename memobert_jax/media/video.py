@@ -112,12 +112,23 @@ def _duration(container, streams) -> float:
     declared = [float(s.duration * s.time_base) for s in streams if s.duration]
     if declared:
         return max(declared)
+    return _last_end(container, streams)
+
+
+def reach(path: str | Path) -> float:
+    """How far the video and audio packets of a file really go, seconds; decodes nothing."""
+    with open_media(path) as container:
+        streams = [s for s in (stream_of(container, k) for k in ("video", "audio")) if s]
+        return _last_end(container, streams)
+
+
+def _last_end(container, streams) -> float:
     ends = [
         float((packet.pts + (packet.duration or 0)) * packet.time_base)
-        for packet in container.demux(streams)
+        for packet in packets(container, streams)
         if packet.pts is not None
     ]
-    return max(ends, default=0.0) - origin(container) if ends else 0.0
+    return max(ends) - origin(container) if ends else 0.0
 
 
 def frames(
