@@ -94,12 +94,19 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def constrain_rows(x: jax.Array) -> jax.Array:
-    """Keeps an activation [rows, ...] sharded over rows only (a no-op without a mesh)."""
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty:
+def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
+    """Lays the first axes of `x` out as the logical `axes`, the others replicated.
+
+    Without a mesh, `x` itself.
+    """
+    if jax.sharding.get_abstract_mesh().empty:
         return x
-    return jax.lax.with_sharding_constraint(x, PartitionSpec(RULES["rows"]))
+    return jax.lax.with_sharding_constraint(x, spec(axes, len(axes)))
+
+
+def constrain_rows(x: jax.Array) -> jax.Array:
+    """Keeps an activation [rows, ...] sharded over rows only."""
+    return constrain(x, "rows")
 
 
 def check_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> None:

@@ -6,6 +6,7 @@ from flax import nnx
 
 from memobert_jax.config import ModelConfig
 from memobert_jax.models.transformer import dropout, layer_norm, linear
+from memobert_jax.sharding import constrain, constrain_rows
 
 
 def _table(cfg: ModelConfig, rngs: nnx.Rngs, rows: int, axes, width: int | None = None):
@@ -22,13 +23,15 @@ class TextEmbedder(nnx.Module):
     def __init__(self, cfg: ModelConfig, rngs: nnx.Rngs):
         self.rate, self.dtype = cfg.dropout, jnp.dtype(cfg.dtype)
         self.word = _table(cfg, rngs, cfg.vocab_size, ("vocab", "embed"))
-        self.position = _table(cfg, rngs, cfg.max_positions, (None, "embed"))
-        self.type = _table(cfg, rngs, 2, (None, "embed"))
+        self.position = _table(cfg, rngs, cfg.max_positions, (None, None))
+        self.type = _table(cfg, rngs, 2, (None, None))
         self.norm = layer_norm(cfg, cfg.hidden, rngs)
 
     def __call__(self, ids: jax.Array, positions: jax.Array, key: jax.Array | None) -> jax.Array:
         """i32 [rows, text], i32 [rows, text] -> [rows, text, hidden]."""
-        x = self.word[...][ids] + self.position[...][positions] + self.type[...][0]
+        # The lookup takes whole rows of the table: gather its embed shards first.
+        table = constrain(self.word[...], "vocab", None)
+        x = constrain_rows(table[ids]) + self.position[...][positions] + self.type[...][0]
         return dropout(self.norm(x), self.rate, key).astype(self.dtype)
 
 
@@ -40,7 +43,7 @@ class FrameEmbedder(nnx.Module):
         self.projection = linear(cfg, width, cfg.hidden, (None, "embed"), rngs)
         self.projection_norm = layer_norm(cfg, cfg.hidden, rngs)
         self.mask_vector = _table(cfg, rngs, 1, (None, None), width)
-        self.position = _table(cfg, rngs, cfg.max_positions, (None, "embed"))
+        self.position = _table(cfg, rngs, cfg.max_positions, (None, None))
         self.norm = layer_norm(cfg, cfg.hidden, rngs)
 
     def __call__(
