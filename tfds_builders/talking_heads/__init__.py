@@ -1,0 +1,1 @@
+"""Rendered talking heads: an embedded corpus whose best possible scores are known."""
