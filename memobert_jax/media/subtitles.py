@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -61,19 +62,26 @@ def find_sidecar(path: str | Path) -> Path | None:
     folders += [path.parent / name for name in _SIBLINGS]
     folders += [path.parent.parent / name for name in _SIBLINGS]
     for folder in folders:
-        if not folder.is_dir():
-            continue
-        exact = [folder / (path.stem + suffix) for suffix in SUFFIXES]
-        named = sorted(
-            other
-            for other in folder.iterdir()
-            if other.suffix.lower() in SUFFIXES and other.stem.rpartition(".")[0] == path.stem
-        )
-        english = [other for other in named if other.stem.rpartition(".")[2].startswith("en")]
-        for candidate in (*exact, *english, *named):
-            if candidate.is_file():
-                return candidate
+        for suffix in SUFFIXES:
+            exact = folder / (path.stem + suffix)
+            if exact.is_file():
+                return exact
+    for folder in folders:
+        if folder.is_dir():
+            names = sorted(n for n in os.listdir(folder) if n.startswith(f"{path.stem}."))
+            named = [
+                name
+                for name in names
+                if name.count(".") == path.stem.count(".") + 2 and _suffix(name) in SUFFIXES
+            ]
+            english = [name for name in named if name[len(path.stem) + 1 :].startswith("en")]
+            for name in (*english, *named):
+                return folder / name
     return None
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def decode(data: bytes) -> tuple[str, bool]:

@@ -18,7 +18,7 @@ _LONGEST_GAP_S = 0.35
 _NEXT_PICTURE_S = 0.15
 _SAME_TRACK_IOU = 0.3
 _GREY_BINS = 32
-_GREY_SIDE = 96
+_GREY_SHAPE = (96, 96)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Tracker:
 
     def _shot_changed(self, picture: np.ndarray) -> bool:
         """Whether half the L1 distance of grey histograms exceeds the configured share."""
-        step = max(1, min(picture.shape[:2]) // _GREY_SIDE)
-        grey = cv2.cvtColor(np.ascontiguousarray(picture[::step, ::step]), cv2.COLOR_RGB2GRAY)
+        few = cv2.resize(picture, _GREY_SHAPE, interpolation=cv2.INTER_NEAREST)
+        grey = cv2.cvtColor(few, cv2.COLOR_RGB2GRAY)
         bins = np.bincount(grey.ravel() // (256 // _GREY_BINS), minlength=_GREY_BINS)
         greys, before = bins / grey.size, self._greys
         self._greys = greys

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from memobert_jax.media.ledger import Reason
 
@@ -159,6 +160,7 @@ def frames(
             return
         stream.thread_type = "NONE"
         zero = origin(container)
+        convert = VideoReformatter()
         before: tuple[float, av.VideoFrame] | None = None
         tick = 0
         for now, frame in _decoded(container, stream, spans, zero):
@@ -168,7 +170,7 @@ def frames(
             while tick / fps <= now:
                 shown = _nearest(tick / fps, before, (now, frame))
                 if _inside(tick / fps, spans) and not shown.is_corrupt:
-                    yield tick / fps, _rgb(shown, stream)
+                    yield tick / fps, _rgb(shown, stream, convert)
                 tick += 1
             before = (now, frame)
         if before is None:
@@ -176,7 +178,7 @@ def frames(
         hold_s = 1 / float(stream.average_rate or fps)
         while tick / fps < before[0] + hold_s:
             if _inside(tick / fps, spans) and not before[1].is_corrupt:
-                yield tick / fps, _rgb(before[1], stream)
+                yield tick / fps, _rgb(before[1], stream, convert)
             tick += 1
 
 
@@ -208,8 +210,9 @@ def _decoded(container, stream, spans, zero) -> Iterator[tuple[float, "av.VideoF
     """
 
     def seconds(stamp):
-        return float(stamp * stream.time_base) - zero
+        return stamp * numerator / denominator - zero
 
+    numerator, denominator = stream.time_base.as_integer_ratio()
     remaining = list(spans)
     held: list[av.Packet] = []
     wanted, skipped = False, False
@@ -257,10 +260,10 @@ def _decode(packet: "av.Packet") -> list["av.VideoFrame"]:
         return []
 
 
-def _rgb(frame: "av.VideoFrame", stream) -> np.ndarray:
+def _rgb(frame: "av.VideoFrame", stream, convert: VideoReformatter) -> np.ndarray:
     """u8 [height, width, 3], square pixels, turned upright by the stream's rotation."""
     aspect = stream.sample_aspect_ratio or 1
     width = frame.width if aspect == 1 else round(frame.width * aspect)
-    picture = frame.reformat(width=width, height=frame.height, format="rgb24").to_ndarray()
+    picture = convert.reformat(frame, width=width, height=frame.height, format="rgb24").to_ndarray()
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
