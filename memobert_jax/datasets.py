@@ -6,6 +6,7 @@ file that makes a folder a dataset, `dataset_info.json`, comes last, so an inter
 leaves nothing that could be taken for whole.
 """
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -65,23 +66,31 @@ def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
         nonlocal count
         writer = array_record_module.ArrayRecordWriter(temporary, _OPTIONS)
         for example in examples:
-            writer.write(example)
+            with _disk_errors(path):
+                writer.write(example)
             count += 1
-        writer.close()
-        reader = array_record_module.ArrayRecordReader(temporary)
-        found = reader.num_records()
-        reader.close()
-        if found != count:
-            raise RuntimeError(f"{count} records were written but {found} can be read back")
+        with _disk_errors(path):
+            writer.close()
+            reader = array_record_module.ArrayRecordReader(temporary)
+            found = reader.num_records()
+            reader.close()
+            if found != count:
+                raise RuntimeError(f"{count} records were written but {found} can be read back")
 
+    write_atomically(path, write)
+    return count
+
+
+@contextlib.contextmanager
+def _disk_errors(path: str | Path):
+    """array_record's RuntimeErrors as OSErrors that say what to do."""
     try:
-        write_atomically(path, write)
+        yield
     except RuntimeError as error:
         raise OSError(
             f"{path} cannot be written: {error}. Free the disk or choose another folder, then run "
             "again."
         ) from error
-    return count
 
 
 def write_info(

@@ -186,7 +186,7 @@ def write(
     encoders = {
         modality: {
             "name": "none",
-            "version": "0",
+            "version": 0,
             "weights_sha256": "",
             "width": blank[modality].shape[1],
             "rate_hz": rate_hz,

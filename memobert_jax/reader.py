@@ -5,7 +5,9 @@ records of 75 KB a second, against 1,700 through `builder.as_data_source` of TFD
 """
 
 import bisect
+import hashlib
 import itertools
+import json
 import operator
 import os
 from collections.abc import Iterable
@@ -13,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from memobert_jax import codec, datasets, record
+
+_TAIL = 1 << 16
+"""Bytes at the end of a shard that its fingerprint covers: array_record keeps the places and sizes
+of all records there."""
 
 
 def open_builder(path: str | Path, stage: str):
@@ -115,6 +121,10 @@ class Split:
                 "folder."
             ) from error
 
+    def read_many(self, indices: Iterable[int]) -> list[dict[str, Any]]:
+        """`read` of each index."""
+        return [self.read(index) for index in indices]
+
     def _source(self, shard: int):
         from array_record.python import array_record_data_source
         from tensorflow_datasets.core.utils import shard_utils
@@ -126,3 +136,18 @@ class Split:
             whole = shard_utils.FileInstruction(path, 0, length, length)
             self._sources[shard] = array_record_data_source.ArrayRecordDataSource(whole)
         return self._sources[shard]
+
+
+def fingerprint(builder) -> str:
+    """12 hex digits that change with the records or the metadata of a dataset folder.
+
+    Covers names, sizes and ends of all shards, not their whole content.
+    """
+    state = hashlib.sha256(json.dumps(dict(builder.info.metadata or {}), sort_keys=True).encode())
+    for split in sorted(builder.info.splits):
+        for file in builder.info.splits[split].filepaths:
+            with open(file, "rb") as handle:
+                size = handle.seek(0, os.SEEK_END)
+                handle.seek(max(0, size - _TAIL))
+                state.update(f"{file.name} {size} ".encode() + handle.read())
+    return state.hexdigest()[:12]

@@ -32,7 +32,7 @@ class Encoder:
     """
 
     name: str
-    version: str
+    version: int
     weights_sha256: str
     width: int
     rate_hz: float

@@ -75,7 +75,7 @@ def compute(chunk: jax.Array) -> jax.Array:
 
 ENCODER = Encoder(
     name="logmel",
-    version="1",
+    version=1,
     weights_sha256="",
     width=STACK * BANDS,
     rate_hz=SAMPLE_RATE / _ROW,

@@ -46,7 +46,7 @@ def compute(chunk: jax.Array) -> jax.Array:
 
 ENCODER = Encoder(
     name="pixels",
-    version="1",
+    version=1,
     weights_sha256="",
     width=SIDE * SIDE,
     rate_hz=FACE_FPS,

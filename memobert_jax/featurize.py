@@ -1,0 +1,198 @@
+"""Clips to features: `python -m memobert_jax.featurize --input=CLIPS_DIR --output=DIR`.
+
+Shard i of the features is made of shard i of the clips. Run it again after a kill and only the
+shards that are not whole are made; started on several hosts that share the output folder, each
+takes every n-th shard.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tqdm
+from absl import app, flags
+
+from memobert_jax import assembly, config, featurizer, reader, record
+from memobert_jax.config import EncodersConfig
+from memobert_jax.featurizer import Featurizer
+
+_CLIPS_AT_ONCE = 32
+_FROM_CLIPS = ("extract", "extraction_version", "ledger")
+"""Metadata of the clips dataset that the features dataset hands on."""
+
+
+def request(
+    source: str | Path,
+    encoders: EncodersConfig | None = None,
+    like: str | Path | None = None,
+    normalise_on: str | None = None,
+) -> dict[str, Any]:
+    """What is made of what, JSON-able.
+
+    Args:
+      source: folder of a clips dataset.
+      encoders: the front ends; the defaults, or those of `like`, if None.
+      like: features dataset whose encoders and normalisation are used again.
+      normalise_on: split on which the normalisation is fitted; 'train' if None. Not with `like`.
+
+    Raises:
+      FileNotFoundError, ValueError: if there is no such dataset or split, or `like` disagrees with
+        the other arguments.
+    """
+    builder = reader.open_builder(source, "clips")
+    made_of = {"clips_fingerprint": reader.fingerprint(builder)}
+    if like is not None:
+        return made_of | _reused(like, encoders, normalise_on)
+    normalise_on = normalise_on or "train"
+    if normalise_on not in builder.info.splits:
+        raise ValueError(
+            f"{source} has no split {normalise_on!r} to fit the normalisation on: set "
+            f"--normalise_on to one of {sorted(builder.info.splits)}"
+        )
+    return made_of | {
+        "encoders": featurizer.identities(encoders or EncodersConfig()),
+        "normalise_on": normalise_on,
+        "fitted_clips": featurizer.FITTED_CLIPS,
+    }
+
+
+def _reused(
+    like: str | Path, encoders: EncodersConfig | None, normalise_on: str | None
+) -> dict[str, Any]:
+    metadata = dict(reader.open_builder(like, "features").info.metadata)
+    found = {modality: given["name"] for modality, given in metadata["encoders"].items()}
+    if encoders is not None and dataclasses.asdict(encoders) != found:
+        raise ValueError(
+            f"--like={like} has the encoders {found}, but {dataclasses.asdict(encoders)} were "
+            "named too: leave out --like or the encoders"
+        )
+    if normalise_on is not None:
+        raise ValueError(
+            f"--like={like} brings its own normalisation, so --normalise_on={normalise_on} would "
+            "have no effect: leave out one of them"
+        )
+    Featurizer(metadata["encoders"], metadata["normalisation"])  # refuses what it cannot make
+    return {key: metadata[key] for key in ("encoders", "normalisation")}
+
+
+def featurize(
+    source: str | Path,
+    output: str | Path,
+    made_of: dict[str, Any],
+    process: int = 0,
+    processes: int = 1,
+) -> str:
+    """Makes a features dataset, or this host's part of it; returns a line that sums it up.
+
+    Args:
+      source: folder of a clips dataset.
+      output: folder to write, shared by all hosts; may hold an interrupted run of the same request.
+      made_of: the `request`.
+      process, processes: this host's number and how many there are.
+
+    Raises:
+      ValueError: if `output` holds something else.
+      OSError: if `output` cannot be written.
+    """
+    builder = reader.open_builder(source, "clips")
+    clips = {split: reader.Split(source, split, "clips") for split in builder.info.splits}
+    shards = assembly.shards_of(clips)
+    folder = assembly.Assembly(output, builder.name, shards, made_of)
+    if process == 0 and not folder.finished():
+        folder.start(lambda: made_of.get("normalisation") or _fit(clips, made_of))
+    normalisation = folder.plan()
+    if normalisation is None:
+        return f"{output} is whole already"
+    run = Featurizer(made_of["encoders"], normalisation)
+    mine = shards[process::processes]
+    todo = [shard for shard in mine if not folder.whole(shard)]
+    total, speech_rows, started = sum(shard.clips for shard in todo), 0, time.monotonic()
+    with tqdm.tqdm(total=total, unit="clip", desc="featurize") as bar:
+        for shard in todo:
+            numbers = range(shard.start, shard.start + shard.clips)
+            speech_rows += folder.write(shard, _made(clips[shard.split], numbers, run, bar))
+    seconds = time.monotonic() - started
+    folder.wait(lambda: all(map(folder.whole, shards)))
+    if process == 0 and not folder.finished():
+        metadata = {name: builder.info.metadata.get(name, {}) for name in _FROM_CLIPS}
+        metadata |= {"encoders": run.encoders, "normalisation": run.normalisation}
+        metadata["clips_fingerprint"] = made_of["clips_fingerprint"]
+        folder.finish(run.widths, metadata)
+    folder.wait(lambda: False)
+    hours = speech_rows * record.SPEECH_ROW_S / 3600
+    return (
+        f"{total} clips in {seconds:.1f} s: {total / seconds:.0f} clips/s, {hours / seconds:.4f} "
+        f"hours of speech per second; {len(mine) - len(todo)} shards were whole before; features "
+        f"dataset: {output}"
+    )
+
+
+def _made(
+    clips: reader.Split, numbers: Sequence[int], run: Featurizer, bar: tqdm.tqdm
+) -> Iterator[dict[str, Any]]:
+    """The features-records of the clips `numbers`, in order."""
+    for made in featurizer.in_order(lambda batch: run(clips.read_many(batch)), _batches(numbers)):
+        yield from made
+        bar.update(len(made))
+
+
+def _batches(numbers: Sequence[int]) -> list[Sequence[int]]:
+    starts = range(0, len(numbers), _CLIPS_AT_ONCE)
+    return [numbers[start : start + _CLIPS_AT_ONCE] for start in starts]
+
+
+def _fit(clips: dict[str, reader.Split], made_of: dict[str, Any]) -> dict[str, Any]:
+    """The normalisation, fitted on clips that are spread evenly over the split."""
+    split = clips[made_of["normalise_on"]]
+    count = min(len(split), made_of["fitted_clips"])
+    numbers = [i * len(split) // count for i in range(count)]
+    with tqdm.tqdm(total=count, unit="clip", desc="fit normalisation") as bar:
+
+        def read(batch: Sequence[int]) -> list[dict[str, Any]]:
+            bar.update(len(batch))
+            return split.read_many(batch)
+
+        return featurizer.fit_normalisation(made_of["encoders"], read, _batches(numbers))
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}")
+    import signal
+
+    import jax
+
+    from memobert_jax import runtime
+
+    given = flags.FLAGS
+    named = {"face": given.face_encoder, "speech": given.speech_encoder}
+    named = {modality: name for modality, name in named.items() if name is not None}
+    runtime.quiet_libraries()
+    runtime.cache_compilations()
+    runtime.start()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: whole shards are on the disk
+    encoders = config.from_mapping(EncodersConfig, named) if named else None
+    made_of = request(given.input, encoders, given.like, given.normalise_on)
+    print(featurize(given.input, given.output, made_of, jax.process_index(), jax.process_count()))
+
+
+def run() -> None:
+    """Defines the flags and starts `main`."""
+    flags.DEFINE_string("input", None, "folder of a clips dataset")
+    flags.DEFINE_string("output", None, "folder of the features dataset to write")
+    flags.DEFINE_string(
+        "like", None, "features dataset whose encoders and normalisation are used again"
+    )
+    flags.DEFINE_string(
+        "normalise_on", None, "split on which the normalisation is fitted; default: train"
+    )
+    for modality, name in dataclasses.asdict(EncodersConfig()).items():
+        flags.DEFINE_string(f"{modality}_encoder", None, f"{modality} front end; default: {name}")
+    flags.mark_flags_as_required(["input", "output"])
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
