@@ -1,0 +1,117 @@
+"""From the extraction store to the shards of a dataset: each shard is copied by one Beam task.
+
+TFDS's own Beam writer groups the clips of a split by key, which on one machine holds a multiple of
+the dataset in memory. Here the clips lie serialized in the store, so a shard is just a list of
+store files; nothing is grouped, decoded or encoded again.
+"""
+
+import dataclasses
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfds_builders import extraction, runs
+from tfds_builders.extraction import Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A file of the dataset: where, of which format, and the store files that it is made of."""
+
+    path: str
+    file_format: tfds.core.FileFormat
+    files: tuple[str, ...]
+    clips: int
+
+
+def plan(
+    outcomes: Sequence[Outcome], template: tfds.core.ShardedFileTemplate, shard_config
+) -> tuple[list[Shard], tfds.core.SplitInfo]:
+    """The shards of one split, and what TFDS notes about it.
+
+    Videos are ordered by a hash of split and video id, their clips by time; a video lies in one
+    shard, so there are at most as many shards as videos with clips.
+
+    Args:
+      outcomes: of the split; at least one has clips.
+      template: names of the shards, with the split.
+      shard_config: TFDS's ShardConfig.
+    """
+
+    def place(outcome: Outcome) -> bytes:
+        return hashlib.sha256(f"{template.split}\0{outcome.video_id}".encode()).digest()
+
+    kept = sorted((outcome for outcome in outcomes if outcome.clips), key=place)
+    clips, size = sum(o.clips for o in kept), sum(o.size for o in kept)
+    count = min(shard_config.get_number_shards(size, clips), len(kept))
+    parts = [[kept[i] for i in part] for part in np.array_split(np.arange(len(kept)), count)]
+    file_format = tfds.core.FileFormat.from_value(template.filetype_suffix)
+    shards = [
+        Shard(
+            path=str(template.sharded_filepath(shard_index=index, num_shards=count)),
+            file_format=file_format,
+            files=tuple(outcome.file for outcome in part),
+            clips=sum(outcome.clips for outcome in part),
+        )
+        for index, part in enumerate(parts)
+    ]
+    info = tfds.core.SplitInfo(
+        name=template.split,
+        shard_lengths=[shard.clips for shard in shards],
+        num_bytes=size,
+        filename_template=template,
+    )
+    return shards, info
+
+
+def write(shards: Sequence[Shard], store: Path, settings: runs.Settings) -> None:
+    """Writes all shards in one Beam run.
+
+    Raises:
+      OSError, RuntimeError: if a shard cannot be written or a worker died.
+    """
+    videos = sum(len(shard.files) for shard in shards)
+    with runs.run_folder(store) as folder, runs.progress(folder, videos, "assembling"):
+        runs.for_each(shards, settings, _write_shard, str(folder), in_processes=False)
+    missing = [shard.path for shard in shards if not Path(shard.path).is_file()]
+    if missing:
+        raise RuntimeError(f"{len(missing)} shards were not written, such as {missing[0]}")
+
+
+def _write_shard(shard: Shard, folder: str) -> None:
+    partial = Path(f"{shard.path}.{uuid.uuid4().hex}.partial")
+    writer = tfds.core.ExampleWriter(shard.file_format)
+    try:
+        writer.write(str(partial), enumerate(_records(shard, folder)))
+        os.replace(partial, shard.path)
+    except (OSError, RuntimeError) as error:
+        raise OSError(
+            f"cannot write {shard.path}: {error}. Free some space there or make it writable, then "
+            "run the same command again: videos that are extracted are not repeated."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _records(shard: Shard, folder: str) -> Iterator[bytes]:
+    count = 0
+    for file in shard.files:
+        _, records = extraction.read(file)
+        count += len(records)
+        yield from records
+        runs.mark(folder, Path(file).stem)
+    if count != shard.clips:
+        raise RuntimeError(f"the store gave {count} clips, {shard.clips} were expected")
+
+
+def plan_all(
+    splits: Mapping[str, Sequence[Outcome]], template_of, shard_config
+) -> tuple[list[Shard], list[tfds.core.SplitInfo]]:
+    """`plan` of every split; `template_of(split)` names its shards."""
+    plans = [plan(part, template_of(name), shard_config) for name, part in splits.items()]
+    return [shard for shards, _ in plans for shard in shards], [info for _, info in plans]

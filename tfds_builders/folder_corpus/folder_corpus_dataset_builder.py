@@ -1,0 +1,53 @@
+"""TFDS builder of a labelled folder: one CSV file says what is where."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tensorflow_datasets as tfds
+
+from memobert_jax.config import ExtractConfig
+from tfds_builders import tables
+from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
+from tfds_builders.extraction import Source
+from tfds_builders.folder_corpus import rows
+
+CSV_FILE = "clips.csv"
+
+_LABELLED = ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
+"""A labelled clip is kept also where it is short, long, or lacks a modality."""
+
+
+class Builder(ClipsBuilder):
+    """Clips of a labelled folder."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+    BUILDER_CONFIGS: ClassVar[list[ClipsConfig]] = [
+        ClipsConfig(name="default", description="Every row that has anything.", extract=_LABELLED),
+        ClipsConfig(
+            name="complete",
+            description="Rows with text, face and speech.",
+            extract=ExtractConfig(min_utterance_s=0.2, max_utterance_s=60.0),
+        ),
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        f"manual_dir is the folder of your files, with {CSV_FILE} in it (or give --csv): columns "
+        f"{','.join(rows.REQUIRED)}, optional {','.join(rows.OPTIONAL)}."
+    )
+
+    def __init__(self, *, csv: str = "", aliases: Mapping[str, str] | None = None, **kwargs: Any):
+        """`csv`: the CSV file, by default clips.csv in manual_dir; `aliases`: more spellings of
+        labels -> canonical names."""
+        super().__init__(**kwargs)
+        self._csv = csv
+        self._aliases = {**tables.ALIASES, **(aliases or {})}
+
+    def list_sources(self, manual_dir: Path) -> list[Source]:
+        """The files and text-only rows of the CSV file."""
+        if not manual_dir.is_dir():
+            raise FileNotFoundError(
+                f"--manual_dir={manual_dir} is not a folder; give the folder that the paths in "
+                f"{CSV_FILE} are relative to"
+            )
+        return rows.sources(Path(self._csv or manual_dir / CSV_FILE), manual_dir, self._aliases)

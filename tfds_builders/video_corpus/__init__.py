@@ -1,0 +1,1 @@
+"""Any folder of videos as a dataset of unlabelled clips."""
