@@ -1,0 +1,13 @@
+"""Pre-training on the embedded corpus, the stage of `launch/quickstart.sh` before scoring.
+
+    python -m memobert_jax.train --config=configs/pretrain_talking_heads.py --workdir=DIR \
+        --config.tokenizer=FILE.model --config.data.sources="(('FEATURES_DIR', 1.0),)"
+"""
+
+from configs import pretrain_tiny
+
+
+def get_config():
+    config = pretrain_tiny.get_config()
+    config.data.update(split="unlabelled", eval_split="unlabelled_validation")
+    return config
