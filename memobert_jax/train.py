@@ -72,6 +72,8 @@ def train(cfg: Any, workdir: str | Path) -> Any:
         ) as checkpoints,
     ):
         state = _start(cfg, net, tx, shardings, checkpoints)
+        if runtime.is_lead():
+            (Path(workdir) / "parameters.txt").write_text(_overview(state.params) + "\n", "utf-8")
         start = int(state.step)
         train_step = step.make_train_step(
             net, tx, optim.learning_rate(cfg.optim, cfg.steps), data.shares, cfg, shardings, mesh
@@ -98,6 +100,13 @@ def train(cfg: Any, workdir: str | Path) -> Any:
                     logging.warning("asked to stop: saved step %d; run again to resume", k)
                     break
     return state
+
+
+def _overview(params: Any) -> str:
+    """A table of the parameters with shapes and shardings."""
+    from clu import parameter_overview
+
+    return parameter_overview.get_parameter_overview(params, include_stats="sharding")
 
 
 def _describe(cfg: Any, data: Any) -> dict[str, Any]:
