@@ -39,18 +39,20 @@ def mask_words(
 
     Args:
       ids: i32 [n] word pieces of one clip.
-      groups: i32 [n] index of the word of each piece; -1 at special tokens, never masked.
+      groups: i32 [n] word of each piece, from 0 without gaps; -1 at special tokens, never masked.
       rng: draws.
       cfg: ratio and mode. Only `default` guarantees a target.
       mask_id: id of [MASK].
       random_ids: half-open range of the ids that may replace a piece.
     """
-    words = np.unique(groups[groups >= 0])
-    chosen = words[rng.random(len(words)) < cfg.text_ratio]
-    if cfg.mode == "default" and len(words) and not len(chosen):
-        chosen = rng.choice(words, 1)
-    inputs, targets = ids.copy(), np.isin(groups, chosen)
-    for word in chosen:
+    words = int(groups.max(initial=-1)) + 1
+    chosen = rng.random(words) < cfg.text_ratio
+    if cfg.mode == "default" and words and not chosen.any():
+        chosen[rng.integers(words)] = True
+    targets = groups >= 0
+    targets[targets] = chosen[groups[targets]]
+    inputs = ids.copy()
+    for word in np.flatnonzero(chosen):
         places, dice = groups == word, rng.random()
         if dice < 0.8:
             inputs[places] = mask_id
