@@ -97,7 +97,8 @@ fresh=''
 [[ -n $had_root && $had_root != "$root" ]] && fresh="it was made for $had_root"
 [[ -n $had_root && $had_accelerator != "$accelerator" ]] && fresh="it is for $had_accelerator"
 if [[ -z $fresh && -n ${PYTHON:-} ]]; then
-  wanted=$(python_version "$(find_python)")
+  chosen=$(find_python)
+  wanted=$(python_version "$chosen")
   [[ $(python_version .venv/bin/python) == "$wanted" ]] || fresh="PYTHON is $wanted"
 fi
 if [[ -n $fresh ]]; then

@@ -121,6 +121,12 @@ def test_every_requirement_has_a_lower_and_an_upper_bound(requirement):
     assert "<" in operators
 
 
+def test_every_requirement_has_its_why_in_contributing():
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("## Dependencies")[1].split("\n## ")[0]
+    unexplained = {r.name for r in requirements() if f"`{r.name}`" not in text}
+    assert not unexplained
+
+
 def test_jax_for_accelerators_has_the_bounds_of_jax():
     bounds = {str(r.specifier) for r in requirements() if r.name == "jax"}
     assert len(bounds) == 1
