@@ -169,12 +169,12 @@ def main(argv: list[str]) -> None:
     given = flags.FLAGS
     named = {"face": given.face_encoder, "speech": given.speech_encoder}
     named = {modality: name for modality, name in named.items() if name is not None}
+    encoders = config.from_mapping(EncodersConfig, named) if named else None
     runtime.quiet_libraries()
+    made_of = request(given.input, encoders, given.like, given.normalise_on)
     runtime.cache_compilations()
     runtime.start()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: whole shards are on the disk
-    encoders = config.from_mapping(EncodersConfig, named) if named else None
-    made_of = request(given.input, encoders, given.like, given.normalise_on)
     print(featurize(given.input, given.output, made_of, jax.process_index(), jax.process_count()))
 
 

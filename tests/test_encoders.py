@@ -7,7 +7,6 @@ import pytest
 
 from memobert_jax.encoders import encoder, logmel, pixels
 
-
 _SPEECH, _FACE = encoder.compiled(logmel.ENCODER), encoder.compiled(pixels.ENCODER)
 
 
