@@ -18,8 +18,6 @@ from memobert_jax.sources import Source, read_clip, widths_of
 from memobert_jax.tokenizer import Tokenizer
 
 _MIX_PERIOD = 4096
-_EVAL_STREAM = 1 << 40
-"""First rng stream of held-out rows; training rows use their global number."""
 
 
 class TrainData:
@@ -150,47 +148,6 @@ def masked_view(
         speech = mask_frames(len(view.speech), rng, cfg.masking.speech_ratio, cfg.masking)
         changes["speech_mask"], targets["msr"] = speech, np.flatnonzero(speech.targets)
     return dataclasses.replace(view, targets=targets, **changes)
-
-
-def heldout_batches(
-    cfg: PretrainConfig, tokenizer: Tokenizer, process: int = 0, processes: int = 1
-) -> list[tuple[tuple[str, ...], dict[str, np.ndarray]]]:
-    """Fixed held-out batches: (objectives, batch), the paper's masking, one modality at a time.
-
-    The first source's `eval_split` is measured, `eval_rows` rows of it at most, whatever the
-    schedule of the run; the masks depend on the seed alone.
-    """
-    path, _ = cfg.data.sources[0]
-    source = Source.open(path, cfg.data.eval_split, cfg.data, tokenizer)
-    layout = Layout.of(cfg.data, widths_of([source.dataset]))
-    shares = cfg.objectives.shares(layout.widths.face_emotion)
-    paper = dataclasses.replace(cfg, masking=dataclasses.replace(cfg.masking, mode="paper"))
-    order = np.random.default_rng([cfg.seed, 2]).permutation(len(source.plan))[: cfg.eval_rows]
-    size = cfg.data.batch_rows
-    out = []
-    for group, names in enumerate((("mlm",), ("mfr", "mfc"), ("msr",))):
-        names = tuple(name for name in names if name in shares)
-        for first in range(0, len(order), size) if names else ():
-            rows = [
-                [
-                    masked_view(
-                        source.dataset,
-                        clip,
-                        np.random.default_rng([cfg.seed, _EVAL_STREAM + group, clip]),
-                        names,
-                        paper,
-                        tokenizer,
-                        layout,
-                        shares,
-                    )
-                    for clip in source.row(row)
-                ]
-                for row in order[first : first + size].tolist()
-            ]
-            rows += [[]] * (size - len(rows))
-            part = slice(process * size // processes, (process + 1) * size // processes)
-            out.append((names, assemble(rows[part], layout, size // processes)))
-    return out
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,10 +78,13 @@ def train(cfg: Any, workdir: str | Path) -> Any:
         train_step = step.make_train_step(
             net, tx, optim.learning_rate(cfg.optim, cfg.steps), data.shares, cfg, shardings, mesh
         )
-        evaluate = _heldout(cfg, tokens, net, shardings.params, mesh, hosts)
+        evaluate, trivial = _heldout(cfg, data, net, shardings.params, mesh, hosts)
         window = Window(cfg, data.shares, start)
         batches = data.batches(start, *hosts)
         with metrics.Writer(workdir, start, runtime.is_lead()) as writer, window.bar:
+            if not start:
+                writer.scalars(0, {f"trivial/{name}": loss for name, loss in trivial.items()})
+            window.show_trivial(trivial)
             for k in range(start + 1, cfg.steps + 1):
                 with window.clock.input():
                     batch = sharding.to_global(mesh, next(batches))
@@ -156,17 +159,21 @@ def _start(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -> Any
     return state
 
 
-def _heldout(cfg, tokens, net, params_shardings, mesh, hosts) -> Callable[[Any], dict]:
-    """params -> held-out loss per objective, on fixed rows that stay on the devices."""
+def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, dict[str, float]]:
+    """(params -> held-out loss per objective, losses of the trivial predictors)."""
+    import itertools
+
     import jax
 
-    from memobert_jax import sharding, step
-    from memobert_jax.data import heldout_batches
+    from memobert_jax import heldout, sharding, step
 
+    layout, passes = heldout.heldout(cfg, data.tokenizer)
     batches = [
         (names, sharding.to_global(mesh, batch))
-        for names, batch in heldout_batches(cfg, tokens, *hosts)
+        for names, batch in heldout.batches(cfg, layout, passes, *hosts)
     ]
+    texts = itertools.chain.from_iterable(source.dataset.texts() for source in data.sources)
+    trivial = heldout.trivial_losses(passes, heldout.piece_counts(texts, data.tokenizer))
     steps = {
         names: step.make_eval_step(net, names, params_shardings, mesh) for names in dict(batches)
     }
@@ -182,7 +189,7 @@ def _heldout(cfg, tokens, net, params_shardings, mesh, hosts) -> Callable[[Any],
             for name, parts in totals.items()
         }
 
-    return evaluate
+    return evaluate, trivial
 
 
 class Window:
@@ -234,6 +241,11 @@ class Window:
         losses = " ".join(f"{n} {out[f'loss/{n}']:.3f}" for n in self.shares)
         self.bar.set_postfix_str(f"{losses} {out['clips_per_s']:.0f} clips/s")
         return out
+
+    def show_trivial(self, losses: dict[str, float]) -> None:
+        """Shows what trivial predictors reach on the held-out targets."""
+        shown = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        self.bar.write(f"held-out losses of trivial predictors: {shown}", file=sys.stderr)
 
     def held_out(self, step: int, values: dict[str, float]) -> dict[str, float]:
         """Shows held-out losses and hands them through."""

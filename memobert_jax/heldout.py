@@ -1,0 +1,133 @@
+"""The held-out set: fixed rows, the paper's masking, and predictors too simple to be a model.
+
+A loss means little alone. Beside each held-out loss stands what a trivial predictor reaches on the
+same targets: the frequency of word pieces; the mean of the clip's other frames, and the straight
+line between the nearest of them.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from memobert_jax.batch import Layout, View, assemble
+from memobert_jax.config import PretrainConfig
+from memobert_jax.data import masked_view
+from memobert_jax.sources import Source, widths_of
+from memobert_jax.tokenizer import Tokenizer
+
+GROUPS = (("mlm",), ("mfr", "mfc"), ("msr",))
+"""Objectives measured together: one modality is masked at a time."""
+
+_STREAM = 1 << 40
+"""First rng stream of held-out clips; training rows use their global number."""
+_UNIGRAM_TEXTS = 100_000
+
+
+class HeldOut(NamedTuple):
+    """names: the objectives of a pass; rows: the views of each of its rows."""
+
+    names: tuple[str, ...]
+    rows: list[list[View]]
+
+
+def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[HeldOut]]:
+    """The held-out rows of all sources, at most `eval_rows`, shared out by weight.
+
+    Masks depend on the seed alone: not on the schedule, nor on the masking mode of the run.
+    """
+    total = sum(weight for _, weight in cfg.data.sources)
+    sources = [
+        (Source.open(path, cfg.data.eval_split, cfg.data, tokenizer), weight / total)
+        for path, weight in cfg.data.sources
+    ]
+    layout = Layout.of(cfg.data, widths_of([source.dataset for source, _ in sources]))
+    shares = cfg.objectives.shares(layout.widths.face_emotion)
+    paper = dataclasses.replace(cfg, masking=dataclasses.replace(cfg.masking, mode="paper"))
+    rows = []
+    for source, share in sources:
+        order = np.random.default_rng([cfg.seed, 2]).permutation(len(source.plan))
+        kept = order[: max(1, round(cfg.eval_rows * share))]
+        rows += [(number, source, row) for number, row in enumerate(kept.tolist(), len(rows))]
+
+    def views(group: int, names: tuple[str, ...], number: int, source: Source, row: int):
+        rng = np.random.default_rng([cfg.seed, _STREAM + group, number])
+        return [
+            masked_view(source.dataset, clip, rng, names, paper, tokenizer, layout, shares)
+            for clip in source.row(row)
+        ]
+
+    out = []
+    for group, names in enumerate(GROUPS):
+        names = tuple(name for name in names if name in shares)
+        if names:
+            out.append(HeldOut(names, [views(group, names, *row) for row in rows]))
+    return layout, out
+
+
+def batches(
+    cfg: PretrainConfig,
+    layout: Layout,
+    passes: Iterable[HeldOut],
+    process: int = 0,
+    processes: int = 1,
+) -> Iterator[tuple[tuple[str, ...], dict[str, np.ndarray]]]:
+    """(objectives, this host's rows) of each held-out batch; the last ends in empty rows."""
+    size = cfg.data.batch_rows
+    part = slice(process * size // processes, (process + 1) * size // processes)
+    for names, rows in passes:
+        for first in range(0, len(rows), size):
+            chunk = rows[first : first + size]
+            chunk = chunk + [[]] * (size - len(chunk))
+            yield names, assemble(chunk[part], layout, size // processes)
+
+
+def trivial_losses(passes: Iterable[HeldOut], counts: np.ndarray) -> dict[str, float]:
+    """Losses of the trivial predictors on the held-out targets.
+
+    Args:
+      passes: the held-out views.
+      counts: how often each word piece occurs in the training text (`piece_counts`).
+
+    Returns:
+      `mlm/unigram` (cross-entropy, nats); `mfr/mean`, `mfr/line`, `msr/mean`, `msr/line` (mean
+      squared error); those without a target are left out.
+    """
+    log_p = np.log((counts + 1.0) / (counts + 1.0).sum())
+    found: dict[str, list[np.ndarray]] = {}
+    for names, rows in passes:
+        for view in (view for row in rows for view in row):
+            if "mlm" in names and "mlm" in view.targets:
+                found.setdefault("mlm/unigram", []).append(-log_p[view.labels[view.targets["mlm"]]])
+            for name, frames in (("mfr", view.face), ("msr", view.speech)):
+                places = view.targets[name] if name in names and name in view.targets else ()
+                if len(places):
+                    for kind, errors in _frame_errors(frames.astype(np.float32), places).items():
+                        found.setdefault(f"{name}/{kind}", []).append(errors)
+    return {name: float(np.concatenate(parts).mean()) for name, parts in found.items()}
+
+
+def _frame_errors(frames: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean squared error of each predicted frame; without another frame it is predicted as 0."""
+    others = np.setdiff1d(np.arange(len(frames)), places)
+    if not len(others):
+        zero = np.square(frames[places]).mean(1)
+        return {"mean": zero, "line": zero}
+    right = np.searchsorted(others, places).clip(0, len(others) - 1)
+    left = (np.searchsorted(others, places) - 1).clip(0)
+    span = np.maximum(others[right] - others[left], 1)
+    weight = ((places - others[left]) / span).clip(0, 1)[:, None]
+    line = (1 - weight) * frames[others[left]] + weight * frames[others[right]]
+    return {
+        "mean": np.square(frames[others].mean(0) - frames[places]).mean(1),
+        "line": np.square(line - frames[places]).mean(1),
+    }
+
+
+def piece_counts(texts: Iterable[str], tokenizer: Tokenizer) -> np.ndarray:
+    """i64 [vocab_size] occurrences of each piece in the first 100,000 texts."""
+    counts = np.zeros(tokenizer.vocab_size, np.int64)
+    for _, text in zip(range(_UNIGRAM_TEXTS), texts, strict=False):
+        np.add.at(counts, tokenizer.encode(text).ids, 1)
+    return counts
