@@ -17,8 +17,9 @@ Stage = Callable[[str], contextlib.AbstractContextManager]
 _LONGEST_GAP_S = 0.35
 _NEXT_PICTURE_S = 0.15
 _SAME_TRACK_IOU = 0.3
-_GREY_BINS = 32
 _GREY_SHAPE = (96, 96)
+_GREY_KERNEL = np.bartlett(33) / 16
+"""Smooths histograms, so that a little more light is a little distance."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +82,11 @@ class Tracker:
             ]
 
     def _shot_changed(self, picture: np.ndarray) -> bool:
-        """Whether half the L1 distance of grey histograms exceeds the configured share."""
+        """Whether half the L1 distance of smoothed grey histograms exceeds the configured share."""
         few = cv2.resize(picture, _GREY_SHAPE, interpolation=cv2.INTER_NEAREST)
         grey = cv2.cvtColor(few, cv2.COLOR_RGB2GRAY)
-        bins = np.bincount(grey.ravel() // (256 // _GREY_BINS), minlength=_GREY_BINS)
-        greys, before = bins / grey.size, self._greys
+        counts = np.bincount(grey.ravel(), minlength=256) / grey.size
+        greys, before = np.convolve(counts, _GREY_KERNEL), self._greys
         self._greys = greys
         return before is not None and np.abs(greys - before).sum() / 2 > self._config.shot_change
 

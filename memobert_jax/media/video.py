@@ -16,8 +16,17 @@ from av.video.reformatter import VideoReformatter
 
 from memobert_jax.media.ledger import Reason
 
+SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
+    | {".ogv", ".ts", ".webm", ".wmv"}
+)
+"""Usual file name endings of videos; `probe` and `frames` open any."""
+
 # A text file named .mp4 can be a playlist; it may not reach for other files or the network.
 _OPEN_OPTIONS = {"protocol_whitelist": "file"}
+
+
+_TIE_S = 1e-6
 
 
 class DamagedMedia(Exception):  # noqa: N818 (it names the file's state)
@@ -199,7 +208,7 @@ def _inside(time_s: float, spans: Sequence[tuple[float, float]]) -> bool:
 
 
 def _nearest(time_s, before, after):
-    return before[1] if time_s - before[0] <= after[0] - time_s else after[1]
+    return before[1] if time_s - before[0] <= after[0] - time_s + _TIE_S else after[1]
 
 
 def _decoded(container, stream, spans, zero) -> Iterator[tuple[float, "av.VideoFrame"]]:
