@@ -18,10 +18,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("memobert_jax", "configs", "tfds_builders")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 SCRIPTS = sorted([*(ROOT / "launch").glob("*.sh"), ROOT / ".ci" / "run"])
+NO_COMMAND_LINE = {
+    "tfds_builders.talking_heads.espeak": "started by the renderer, which writes to its input",
+}
+"""Programs without flags, each with its reason."""
+
 ENTRY_POINTS = [
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    name
     for path in MODULES
     if re.search(r"^if __name__ == .__main__.:", path.read_text(), re.MULTILINE)
+    for name in [".".join(path.relative_to(ROOT).with_suffix("").parts)]
+    if name not in NO_COMMAND_LINE
 ]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
@@ -167,7 +174,7 @@ def test_scripts_explain_themselves_and_change_nothing_on_help(script, tmp_path)
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: launch/")
-    assert "Example" in done.stdout
+    assert "--help" in done.stdout
     assert not list(tmp_path.iterdir())
 
 
