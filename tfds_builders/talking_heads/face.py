@@ -1,23 +1,27 @@
-"""A face in motion: an expression drawn on the static layers of a person.
+"""A face in motion: an expression drawn on the portrait of a person.
 
 An expression depends on an emotion through its valence and arousal, linearly: arousal opens the
-eyes and pulls the brows down to the nose, valence lifts the corners of the mouth and the brows.
-Lengths are in the picture units of `portrait.py`.
+eyes and pulls the inner ends of the brows down, valence lifts brows and the corners of the mouth.
+Lengths are in picture units (1/256 of the picture's side).
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from tfds_builders.talking_heads.portrait import Look, darker, ellipse, layers, line, polygon
+from tfds_builders.talking_heads import portrait
+from tfds_builders.talking_heads.brush import UNITS, darker, ellipse, line, mix, polygon
+from tfds_builders.talking_heads.looks import Look
 
+_LAYER_SCALE = 2
 _T = np.linspace(-1, 1, 17)
 _ARC = 1 - _T**2
+_OUTWARD = np.linspace(-1, 1, 13)
 
 
-@dataclasses.dataclass(frozen=True)
-class Expression:
+class Expression(NamedTuple):
     """What the muscles do. Lengths in picture units, 0 is at rest.
 
     smile: lift of the mouth's corners; width: of half the mouth; jaw: opening of the mouth without
@@ -41,8 +45,7 @@ class Expression:
 
     def blend(self, other: "Expression", share: float) -> "Expression":
         """This expression with `share` (0 to 1) of another."""
-        mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
-        return Expression(*(a + (b - a) * share for a, b in zip(mine, theirs, strict=True)))
+        return Expression(*(a + (b - a) * share for a, b in zip(self, other, strict=True)))
 
 
 def expression(valence: float, arousal: float) -> Expression:
@@ -50,7 +53,7 @@ def expression(valence: float, arousal: float) -> Expression:
     return Expression(
         smile=7.0 * valence,
         width=3.5 * valence,
-        jaw=1.2 * arousal + 0.8 * valence,
+        jaw=1.2 * arousal + 1.4 * valence,
         lips=1 - 0.2 * arousal,
         brow_slope=5.5 * arousal - 2.5 * valence,
         brow_raise=3.0 * valence - 1.5 * arousal,
@@ -65,7 +68,11 @@ def expression(valence: float, arousal: float) -> Expression:
 
 @dataclasses.dataclass(frozen=True)
 class Pose:
-    """A moment: what the face shows, says and looks at, and where the head is."""
+    """A moment: what the face shows, says and looks at, and where the head is.
+
+    opening: of the mouth by speech, 0 to 1; rounding: of the lips, -1 (spread) to 1; blink: 0 to 1
+    (shut); gaze_x, dx, dy: right and down.
+    """
 
     expression: Expression
     opening: float = 0.0
@@ -76,178 +83,197 @@ class Pose:
     dy: float = 0.0
     roll_deg: float = 0.0
 
+    @property
+    def gap(self) -> float:
+        """Distance of the lips."""
+        return max(0.0, self.expression.jaw) + 12.0 * self.opening
+
 
 class Head:
-    """Draws frames of one person. Holds the static layers and their frame-sized parts."""
+    """Draws frames of one person. Holds what does not change from frame to frame."""
 
     def __init__(self, person: Look, size: int):
         self.person, self.size = person, size
-        self._layers = layers(person, 2 * size)
-        self._back = cv2.resize(self._layers.back, (size, size), interpolation=cv2.INTER_AREA)
+        side = _LAYER_SCALE * size
+        self._scale = side / UNITS
+        self._head = portrait.head(person, side)
+        back = portrait.backdrop(person, side)
+        self._back = cv2.resize(back, (size, size), interpolation=cv2.INTER_AREA)
+        self._layer = self._head.copy()
+        self._box = _box(self._head[..., 3])
+        x0, y0, x1, y1 = self._box
+        self._head = self._head[y0:y1, x0:x1].copy()
+        self._rows = np.arange(y1 - y0)
+        self._jaw = self._scale * self._jaw_share(np.arange(y0, y1) / self._scale)
 
     def draw(self, pose: Pose) -> np.ndarray:
         """One frame, RGB u8 [size, size, 3]."""
-        head = self._layers.head.copy()
+        head, e, scale = self._layer, pose.expression, self._scale
+        x0, y0, x1, y1 = self._box
+        rows = np.rint(self._rows - 0.5 * pose.gap * self._jaw).astype(np.intp)
+        head[y0:y1, x0:x1] = self._head[rows]
         for side in (-1, 1):
-            _eye(head, self._layers.scale, self.person, pose, side)
-            _brow(head, self._layers.scale, self.person, pose.expression, side)
-        _frown(head, self._layers.scale, self.person, pose.expression)
-        _mouth(head, self._layers.scale, self.person, pose)
-        return self._place(head, pose)
+            _eye(head, scale, self.person, pose, side)
+            _brow(head, scale, self.person, e, side)
+            _fold(head, scale, self.person, e, side)
+        _frown(head, scale, self.person, e)
+        _mouth(head, scale, self.person, pose)
+        return self._place(pose)
 
-    def _place(self, head: np.ndarray, pose: Pose) -> np.ndarray:
+    def _jaw_share(self, y: np.ndarray) -> np.ndarray:
+        """How far each row follows the jaw: not at the nose, wholly at the chin."""
+        person = self.person
+        knots = (person.nose_y + 6, person.mouth_y + 6, person.chin_y + 1, person.chin_y + 16)
+        return np.interp(y, knots, (0.0, 0.8, 1.0, 0.0))
+
+    def _place(self, pose: Pose) -> np.ndarray:
+        """Moves the head to its place in front of the backdrop."""
         person, size = self.person, self.size
-        matrix = cv2.getRotationMatrix2D(
-            (128.0, 190.0), person.tilt_deg + pose.roll_deg, person.zoom
-        )
+        angle = person.tilt_deg + pose.roll_deg
+        matrix = cv2.getRotationMatrix2D((128.0, 190.0), angle, person.zoom)
         matrix[:, 2] += (person.centre[0] + pose.dx, person.centre[1] + pose.dy)
-        matrix[:, 2] *= size / 256.0
-        matrix[:, :2] *= size / head.shape[0]
-        warped = cv2.warpAffine(head, matrix, (size, size), flags=cv2.INTER_LINEAR)
-        alpha = cv2.warpAffine(self._layers.alpha, matrix, (size, size), flags=cv2.INTER_LINEAR)
-        alpha = cv2.merge((alpha, alpha, alpha))
-        front = cv2.multiply(warped, alpha, scale=1 / 255)
-        return cv2.add(front, cv2.multiply(self._back, 255 - alpha, scale=1 / 255))
+        matrix[:, 2] *= size / UNITS
+        matrix[:, :2] *= size / self._layer.shape[0]
+        x0, y0, x1, y1 = self._box
+        corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) @ matrix[:, :2].T
+        low = np.clip(np.floor((corners + matrix[:, 2]).min(0)), 0, size).astype(int)
+        high = np.clip(np.ceil((corners + matrix[:, 2]).max(0)), 0, size).astype(int)
+        matrix[:, 2] -= low
+        shape = tuple(int(n) for n in high - low)
+        front = cv2.warpAffine(self._layer, matrix, shape, flags=cv2.INTER_LINEAR)
+        alpha = cv2.cvtColor(front[..., 3], cv2.COLOR_GRAY2RGB)
+        front = cv2.multiply(cv2.cvtColor(front, cv2.COLOR_RGBA2RGB), alpha, scale=1 / 255)
+        frame = self._back.copy()
+        part = frame[low[1] : high[1], low[0] : high[0]]
+        part[:] = cv2.add(front, cv2.multiply(part, 255 - alpha, scale=1 / 255))
+        return frame
 
 
-def _mix(head: np.ndarray, scale: float, box: tuple[float, ...], draw, shape=None, opacity=1.0):
-    """Draws on a copy of a box (left, top, right, bottom) and mixes the copy in.
+def _box(alpha: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is not transparent, and a pixel around it."""
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    low = max(columns[0] - 1, 0), max(rows[0] - 1, 0)
+    return *low, min(columns[-1] + 2, alpha.shape[1]), min(rows[-1] + 2, alpha.shape[0])
 
-    `draw(layer, offset)` gets points shifted by `offset`; only inside the polygon `shape` the copy
-    is used, everywhere in the box if there is none.
-    """
-    x0, y0, x1, y1 = (round(v * scale) for v in box)
-    patch = head[y0:y1, x0:x1]
-    offset = np.array([x0, y0]) / scale
-    layer = patch.copy()
-    draw(layer, offset)
-    weight = np.full(patch.shape[:2], 255 if shape is None else 0, np.uint8)
-    if shape is not None:
-        polygon(weight, shape - offset, 255, scale)
-    share = weight[..., None] * np.float32(opacity / 255)
-    patch[:] = patch + (layer.astype(np.float32) - patch) * share
+
+def _curve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    points = np.empty((len(x), 2))
+    points[:, 0], points[:, 1] = x, y
+    return points
+
+
+def _band(x: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    points = np.empty((2 * len(x), 2))
+    points[: len(x), 0], points[: len(x), 1] = x, above
+    points[len(x) :, 0], points[len(x) :, 1] = x[::-1], below[::-1]
+    return points
 
 
 def _eye(head: np.ndarray, scale: float, person: Look, pose: Pose, side: int) -> None:
     e = pose.expression
     x, y, w = 128 + side * person.eye_dx, person.eye_y, person.eye_half_width
-    slant = -e.lid_slope * _T * side
-    lower = 3.4 * _ARC - e.squint * _ARC + 0.3 * slant
+    slant = y - e.lid_slope * _T * side
+    lower = slant + (3.4 - e.squint) * _ARC
     upper = slant - 5.6 * e.eye_open * _ARC**0.8
     upper = upper + (lower - upper) * pose.blink
     xs = x + w * _T
-    lid = np.stack([xs, y + upper], 1)
-    almond = np.concatenate([lid, np.stack([xs, y + lower], 1)[::-1]])
+    almond = _band(xs, upper, lower)
     gaze = np.array([x + person.gaze_x + pose.gaze_x, y - 1.0 + e.gaze_y])
+    glint = gaze + np.array([1.6 * person.light_x, -1.8])
 
-    def ball(layer, offset):
-        polygon(layer, almond - offset, (232, 230, 228), scale)
-        iris = gaze - offset
-        polygon(layer, ellipse(*iris, 5.4, 5.4, 24), darker(person.iris, 0.6), scale)
-        polygon(layer, ellipse(*iris, 4.6, 4.6, 24), person.iris, scale)
-        polygon(layer, ellipse(*iris, 2.3, 2.3, 16), (12, 10, 10), scale)
-        glint = iris + (1.6 * person.light_x, -1.8)
-        polygon(layer, ellipse(*glint, 1.1, 1.1, 12), (250, 250, 250), scale)
-        line(layer, lid + (0, 1.3) - offset, (150, 140, 138), 1.2, scale)
+    def ball(layer, origin):
+        polygon(layer, almond - origin, (232, 230, 228), scale)
+        polygon(layer, ellipse(*(gaze - origin), 5.4, 5.4, 24), darker(person.iris, 0.6), scale)
+        polygon(layer, ellipse(*(gaze - origin), 4.6, 4.6, 24), person.iris, scale)
+        polygon(layer, ellipse(*(gaze - origin), 2.3, 2.3, 16), (12, 10, 10), scale)
+        polygon(layer, ellipse(*(glint - origin), 1.1, 1.1, 12), (250, 250, 250), scale)
+        line(layer, _curve(xs, upper + 1.3) - origin, (150, 140, 138), 1.2, scale)
 
-    _mix(head, scale, (x - 16, y - 13, x + 16, y + 10), ball, almond)
-    lash = darker(person.hair, 0.5)
-    line(head, lid, lash, 1.4, scale)
-    crease = np.stack(
-        [x + 1.02 * w * _T, y + slant - (3.0 + 5.2 * e.eye_open * (1 - 0.45 * pose.blink)) * _ARC],
-        1,
-    )
-    line(head, crease[2:-2], darker(person.skin, 0.62), 0.7, scale)
-    line(head, almond[19:-2], darker(person.skin, 0.55), 0.6, scale)
+    mix(head, scale, (x - 15, y - 11, x + 15, y + 8), ball, shape=almond)
+    line(head, _curve(xs, upper), darker(person.hair, 0.5), 1.4, scale)
+    height = 3.0 + 5.2 * e.eye_open * (1 - 0.45 * pose.blink)
+    crease = _curve(x + 1.02 * w * _T, slant - height * _ARC)[2:-2]
+    line(head, crease, darker(person.skin, 0.62), 0.7, scale)
+    line(head, _curve(xs, lower)[2:-2], darker(person.skin, 0.55), 0.6, scale)
 
 
 def _brow(head: np.ndarray, scale: float, person: Look, e: Expression, side: int) -> None:
-    outward = np.linspace(-1, 1, 13)
-    x = 128 + side * (person.eye_dx + 0.5 + 14.0 * outward)
-    y = person.brow_y - e.brow_raise - 2.4 * (1 - outward**2) - 0.5 - e.brow_slope * outward
-    thickness = person.brow_thickness * (1.05 - 0.35 * outward - 0.35 * outward**2)
-    edge = np.stack([x, y - thickness], 1), np.stack([x, y + thickness], 1)[::-1]
-    shape = np.concatenate(edge)
-    left, right = x.min() - 2, x.max() + 2
-    box = (left, y.min() - 6, right, y.max() + 6)
-    colour = darker(person.hair, 0.8)
-    _mix(head, scale, box, lambda layer, at: polygon(layer, shape - at, colour, scale), None, 0.88)
+    x = 128 + side * (person.eye_dx + 0.5 + 14.0 * _OUTWARD)
+    y = person.brow_y - 0.5 - e.brow_raise - 2.4 * (1 - _OUTWARD**2) - e.brow_slope * _OUTWARD
+    thickness = person.brow_thickness * (1.05 - 0.35 * _OUTWARD - 0.35 * _OUTWARD**2)
+    shape, colour = _band(x, y - thickness, y + thickness), darker(person.hair, 0.8)
+    box = (x.min() - 2, y.min() - 5, x.max() + 2, y.max() + 5)
+    mix(
+        head,
+        scale,
+        box,
+        lambda layer, origin: polygon(layer, shape - origin, colour, scale),
+        opacity=0.88,
+        blur=0.8,
+    )
 
 
 def _frown(head: np.ndarray, scale: float, person: Look, e: Expression) -> None:
     depth = float(np.clip(e.frown, 0, 1))
     if depth < 0.05:
         return
+    y, colour = person.brow_y, darker(person.skin, 0.4)
 
-    def lines(layer, offset):
+    def lines(layer, origin):
         for s in (-1, 1):
-            points = np.array(
-                [[128 + 3.6 * s, person.brow_y - 4], [128 + 3.0 * s, person.brow_y + 7]]
-            )
-            line(layer, points - offset, darker(person.skin, 0.45), 1.2, scale)
+            points = np.array([[128 + 3.6 * s, y - 4], [128 + 3.0 * s, y + 7]])
+            line(layer, points - origin, colour, 1.2, scale)
 
-    box = (118, person.brow_y - 9, 138, person.brow_y + 12)
-    _mix(head, scale, box, lines, None, 0.7 * depth)
+    mix(head, scale, (120, y - 8, 136, y + 11), lines, opacity=0.8 * depth, blur=1.2)
+
+
+def _fold(head: np.ndarray, scale: float, person: Look, e: Expression, side: int) -> None:
+    """The fold from nose to mouth, deeper in a smile."""
+    depth = float(np.clip(0.2 + e.smile / 10, 0.05, 0.9))
+    w, y = person.mouth_half_width + e.width, person.mouth_y - 0.65 * e.smile
+    start = np.array([person.nose_half_width + 3, person.nose_y - 1])
+    bend, end = np.array([w + 3, person.nose_y + 5]), np.array([w + 5, y + 3])
+    t = np.linspace(0, 1, 9)[:, None]
+    points = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
+    points = points * (side, 1) + np.array([128, 0])
+    colour = darker(person.skin, 0.5)
+    box = (points[:, 0].min() - 5, start[1] - 5, points[:, 0].max() + 5, end[1] + 5)
+    mix(
+        head,
+        scale,
+        box,
+        lambda layer, origin: line(layer, points - origin, colour, 1.6, scale),
+        opacity=depth,
+        blur=2.5,
+    )
 
 
 def _mouth(head: np.ndarray, scale: float, person: Look, pose: Pose) -> None:
-    e, y = pose.expression, person.mouth_y
-    gap = max(0.0, e.jaw) + 8.0 * pose.opening
-    w = person.mouth_half_width + e.width - 3.0 * pose.rounding * min(1.0, gap / 4)
+    e, gap = pose.expression, pose.gap
+    w = person.mouth_half_width + e.width - 3.5 * pose.rounding * min(1.0, gap / 4)
     xs = 128 + w * _T
-    middle = y - e.smile * (_T**2 - 0.35) + 0.35 * gap
-    top, bottom = middle - 0.4 * gap * _ARC, middle + 0.6 * gap * _ARC**0.8
-    thick = person.lip * e.lips
-    bow = 0.9 * np.exp(-((_T / 0.16) ** 2))
-    upper = top - (3.4 * _ARC**0.7 - bow) * thick
+    middle = person.mouth_y - e.smile * (_T**2 - 0.35) + 0.3 * gap
+    top, bottom = middle - 0.35 * gap * _ARC, middle + 0.65 * gap * _ARC**0.8
+    thick = person.lip * e.lips * (1 - 0.15 * pose.opening)
+    upper = top - (3.4 * _ARC**0.7 - 0.9 * np.exp(-((_T / 0.16) ** 2))) * thick
     lower = bottom + 4.4 * _ARC**0.75 * thick
-    inner = np.concatenate([np.stack([xs, top], 1), np.stack([xs, bottom], 1)[::-1]])
-    lip = tuple(a * 0.62 + b * 0.38 for a, b in zip(person.skin, (168, 52, 58), strict=True))
-
-    def band(above, below):
-        return np.concatenate([np.stack([xs, above], 1), np.stack([xs, below], 1)[::-1]])
-
-    polygon(head, band(upper, top + 0.2), darker(lip, 0.86), scale)
-    polygon(head, band(bottom - 0.2, lower), lip, scale)
-    shine = np.stack([xs, bottom + 0.45 * (lower - bottom)], 1)[5:12]
+    red, green, blue = person.skin
+    lip = (red * 0.62 + 64, green * 0.58 + 16, blue * 0.58 + 20)
+    polygon(head, _band(xs, upper, top + 0.2), darker(lip, 0.84), scale)
+    polygon(head, _band(xs, bottom - 0.2, lower), lip, scale)
+    shine = _curve(xs, bottom + 0.45 * (lower - bottom))[5:12]
     line(head, shine, darker(lip, 1.14), 1.2, scale)
-    if gap > 0.6:
-        _cavity(head, scale, inner, band(top, np.minimum(top + 2.6 * _ARC, bottom)), gap)
-    else:
-        line(head, np.stack([xs, middle], 1), darker(lip, 0.45), 1.0, scale)
-    _folds(head, scale, person, e, w)
+    if gap < 0.6:
+        line(head, _curve(xs, middle), darker(lip, 0.45), 1.0, scale)
+        return
+    inner, teeth = _band(xs, top, bottom), _band(xs, top, np.minimum(top + 2.4 * _ARC, bottom))
+    deep = inner[:, 1].max()
 
+    def inside(layer, origin):
+        polygon(layer, inner - origin, (52, 18, 20), scale)
+        tongue = ellipse(128, deep + 1.0, 8, 0.35 * gap, 24)
+        polygon(layer, tongue - origin, (140, 64, 66), scale)
+        polygon(layer, teeth - origin, (226, 222, 212), scale)
 
-def _cavity(head, scale: float, inner: np.ndarray, teeth: np.ndarray, gap: float) -> None:
-    box = (
-        inner[:, 0].min() - 2,
-        inner[:, 1].min() - 2,
-        inner[:, 0].max() + 2,
-        inner[:, 1].max() + 2,
-    )
-    bottom = inner[:, 1].max()
-
-    def inside(layer, offset):
-        polygon(layer, inner - offset, (58, 22, 24), scale)
-        tongue = ellipse(128, bottom + 1.5, 9, 0.5 * gap, 24)
-        polygon(layer, tongue - offset, (150, 72, 74), scale)
-        polygon(layer, teeth - offset, (228, 224, 214), scale)
-
-    _mix(head, scale, box, inside, inner)
-
-
-def _folds(head: np.ndarray, scale: float, person: Look, e: Expression, w: float) -> None:
-    """The folds from nose to mouth, deeper in a smile."""
-    depth = float(np.clip(0.12 + e.smile / 9, 0, 0.8))
-    y = person.mouth_y - e.smile * 0.65
-
-    def lines(layer, offset):
-        for s in (-1, 1):
-            points = np.array(
-                [[128 + s * (person.nose_half_width + 3), person.nose_y],
-                 [128 + s * (w + 3.5), y - 8], [128 + s * (w + 4.5), y + 2]]
-            )  # fmt: skip
-            line(layer, points - offset, darker(person.skin, 0.62), 1.0, scale)
-
-    box = (128 - w - 9, person.nose_y - 4, 128 + w + 9, y + 8)
-    _mix(head, scale, box, lines, None, depth)
+    box = (xs[0] - 2, inner[:, 1].min() - 2, xs[-1] + 2, deep + 2)
+    mix(head, scale, box, inside, shape=inner)

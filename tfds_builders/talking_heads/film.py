@@ -7,8 +7,8 @@ import av
 import cv2
 import numpy as np
 
-_VIDEO = {"preset": "ultrafast", "crf": "20", "threads": "1", "flags": "+bitexact"}
-_AUDIO = {"flags": "+bitexact"}
+_VIDEO = {"preset": "ultrafast", "crf": "23", "threads": "1", "flags": "+bitexact"}
+_AUDIO = {"aac_coder": "fast", "flags": "+bitexact"}
 _AUDIO_BITS = 64_000
 
 

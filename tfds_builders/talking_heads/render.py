@@ -113,10 +113,10 @@ def _check_same(path: Path, found: dict, wanted: dict) -> None:
 
 def render_video(video: corpus.Video, out: Path, size: int, fps: int) -> None:
     """Renders one video with its subtitles; the .mp4 appears last, and whole."""
-    from tfds_builders.talking_heads import espeak, face, film, portrait, scene
+    from tfds_builders.talking_heads import espeak, face, film, looks, scene
 
     play = scene.compose(video, fps)
-    person = portrait.look(video.speaker.gender, video.speaker.seed)
+    person = looks.look(video.speaker.gender, video.speaker.seed)
     head = face.Head(person, size)
     path = out / video.path
     part = path.with_suffix(".mp4.part")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfds_builders.talking_heads import corpus, face, portrait, sentences, voice
+from tfds_builders.talking_heads import corpus, face, looks, sentences, voice
 from tfds_builders.talking_heads.espeak import RATE_HZ
 
 _LEAD_IN_S = 0.3
@@ -54,7 +54,7 @@ def compose(video: corpus.Video, fps: int) -> Scene:
         samples[at : at + len(speech.samples)] += speech.samples
     samples += rng.normal(0, 3e-4, len(samples)).astype(np.float32)
     times = np.arange(int(end_s * fps)) / fps
-    person = portrait.look(video.speaker.gender, video.speaker.seed)
+    person = looks.look(video.speaker.gender, video.speaker.seed)
     return Scene(tuple(cues), samples, tuple(_poses(times, cues, begins, speeches, person, rng)))
 
 
@@ -72,7 +72,7 @@ def _place(
     return cues, begins, now
 
 
-def _poses(times, cues, begins, speeches, person: portrait.Look, rng) -> list[face.Pose]:
+def _poses(times, cues, begins, speeches, person: looks.Look, rng) -> list[face.Pose]:
     opening, rounding = _mouth(times, begins, speeches)
     blink, gaze = _blinks(times, person, rng), _glances(times, rng)
     dx, dy, roll = (_sway(times, rng) * person.sway * k for k in (1.3, 0.9, 1.0))
@@ -121,7 +121,7 @@ def _mouth(times, begins, speeches) -> tuple[np.ndarray, np.ndarray]:
     return opening, rounding
 
 
-def _blinks(times: np.ndarray, person: portrait.Look, rng) -> np.ndarray:
+def _blinks(times: np.ndarray, person: looks.Look, rng) -> np.ndarray:
     """How far the lids are shut, 0 to 1."""
     gaps = rng.uniform(0.5, 1.5, int(times[-1] / person.blink_every_s * 2) + 2)
     at = np.cumsum(gaps * person.blink_every_s)

@@ -5,6 +5,7 @@ linear in its valence and arousal: arousal makes speech faster, higher, livelier
 brighter, valence raises its pitch and the band of 1.5 to 3.5 kHz (lips spread in a smile shorten
 the vocal tract).
 """
+# ruff: noqa: RUF001  (letters of the International Phonetic Alphabet)
 
 import dataclasses
 import json
@@ -24,10 +25,10 @@ _VARIANTS = {
 
 _OPENING = {
     "ɑaæɐ": 1.0,
-    "ʌɛɜɔ": 0.75,
-    "oeəɚ": 0.6,
-    "iɪuʊ": 0.42,
-    "jwɹrhkɡŋ": 0.3,
+    "ʌɛɜɔ": 0.85,
+    "oeəɚ": 0.7,
+    "iɪuʊ": 0.55,
+    "jwɹrhkɡŋ": 0.35,
     "lntdszʃʒθðɾ": 0.22,
     "fv": 0.1,
     "pbm": 0.0,
@@ -36,6 +37,7 @@ _ROUNDING = {"uʊwoɔ": 1.0, "ɹʃʒ": 0.5, "iɪesz": -0.5}
 _MARKS = "ˈˌː"
 
 _LEAD_S = 0.05
+_FILTER_TAIL = 1024
 _FULL_SCALE = 32_768
 
 
@@ -153,11 +155,12 @@ def _run_espeak(requests: list[dict]) -> tuple[list[dict], np.ndarray]:
 
 def _colour(samples: np.ndarray, p: Prosody) -> np.ndarray:
     """Applies loudness, spectral tilt and smile as one zero-phase filter."""
-    spectrum = np.fft.rfft(samples)
-    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE_HZ), 50.0) / 1000)
+    length = 1 << (len(samples) + _FILTER_TAIL - 1).bit_length()
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(length, 1 / RATE_HZ), 50.0) / 1000)
     tilt = p.tilt_db * np.clip(octaves / 4, -0.5, 0.5)
     smile = p.smile_db * np.exp(-0.5 * ((octaves - np.log2(2.4)) / 0.45) ** 2)
-    coloured = np.fft.irfft(spectrum * 10 ** ((p.gain_db + tilt + smile - 9) / 20), len(samples))
+    gain = 10 ** ((p.gain_db + tilt + smile - 9) / 20)
+    coloured = np.fft.irfft(np.fft.rfft(samples, length) * gain, length)[: len(samples)]
     return np.tanh(coloured).astype(np.float32)
 
 
