@@ -1,7 +1,7 @@
 """Reading dataset folders of either stage, record by record at random.
 
-Through array_record's own data source, one a shard, and `codec`: on one core 8,900 training
-records of 75 KB a second, against 1,700 through `builder.as_data_source` of TFDS.
+Through array_record's own data source, one a shard, and `codec`: 9,200 training
+records of 75 KB a second in one thread, against 1,700 through `builder.as_data_source` of TFDS.
 """
 
 import bisect

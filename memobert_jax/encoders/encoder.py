@@ -2,8 +2,8 @@
 
 The media of a clip is cut into chunks of a fixed number of rows, and a compiled function maps over
 a fixed number of chunks, one after the other. A row is therefore computed by the same instructions
-at the same place of a chunk whatever else is encoded with its clip: features are byte-equal for
-one clip and for a million.
+at the same place of a chunk whatever else is encoded with its clip: on one kind of processor,
+features are byte-equal for one clip and for a million.
 """
 
 import dataclasses
