@@ -101,7 +101,8 @@ def featurize(
     shards = assembly.shards_of(clips)
     folder = assembly.Assembly(output, builder.name, shards, made_of)
     if process == 0 and not folder.finished():
-        folder.start(lambda: made_of.get("normalisation") or _fit(clips, made_of))
+        reused = made_of.get("normalisation")
+        folder.start(lambda: _fit(clips, made_of) if reused is None else reused)
     normalisation = folder.plan()
     if normalisation is None:
         return f"{output} is whole already"
@@ -113,7 +114,7 @@ def featurize(
         for shard in todo:
             numbers = range(shard.start, shard.start + shard.clips)
             speech_rows += folder.write(shard, _made(clips[shard.split], numbers, run, bar))
-    seconds = time.monotonic() - started
+    seconds = max(time.monotonic() - started, 1e-3)
     folder.wait(lambda: all(map(folder.whole, shards)))
     if process == 0 and not folder.finished():
         metadata = {name: builder.info.metadata.get(name, {}) for name in _FROM_CLIPS}

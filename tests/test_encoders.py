@@ -151,3 +151,9 @@ def test_normalise_removes_the_mean_and_spread_of_each_band():
 def test_an_encoder_without_bands_needs_no_statistics():
     rows = np.ones((2, 1024), np.float32)
     np.testing.assert_array_equal(encoder.normalise(pixels.ENCODER, rows, {}), rows)
+
+
+@pytest.mark.parametrize("statistics", [{}, {"mean": [0.0] * 80}, {"mean": [0.0], "std": [1.0]}])
+def test_missing_statistics_are_refused(statistics):
+    with pytest.raises(ValueError, match="'logmel' is normalised with the mean and std of 80"):
+        encoder.normalise(logmel.ENCODER, np.zeros((1, 480), np.float32), statistics)

@@ -82,8 +82,18 @@ def encode(
 def normalise(
     encoder: Encoder, rows: np.ndarray, statistics: Mapping[str, Sequence[float]]
 ) -> np.ndarray:
-    """f16 [rows, width]: mean and standard deviation of each band removed, where it has bands."""
+    """f16 [rows, width]: mean and standard deviation of each band removed, where it has bands.
+
+    Raises:
+      ValueError: if the encoder has bands and there are no statistics of that number.
+    """
     if encoder.bands:
+        found = {name: len(statistics.get(name, ())) for name in ("mean", "std")}
+        if set(found.values()) != {encoder.bands}:
+            raise ValueError(
+                f"encoder {encoder.name!r} is normalised with the mean and std of {encoder.bands} "
+                f"bands; the normalisation given has {found}: take that of a features dataset"
+            )
         repeats = encoder.width // encoder.bands
         mean = np.tile(np.asarray(statistics["mean"], np.float32), repeats)
         std = np.tile(np.asarray(statistics["std"], np.float32), repeats)
