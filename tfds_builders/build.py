@@ -19,55 +19,39 @@ import dataclasses
 import difflib
 import importlib
 import io
-import os
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
 
-from memobert_jax.config import ExtractConfig, as_dict, fingerprint, from_mapping
+from memobert_jax.config import ExtractConfig, as_dict, field, fingerprint, from_mapping
 
 _HERE = Path(__file__).parent
 
-_CONFIG = flags.DEFINE_string("config", "", "configuration; '': the first one of the builder")
-_CONFIG_NAME = flags.DEFINE_string(
-    "config_name", "", "name of the configuration with changed settings: a folder of the dataset"
-)
-_MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "folder of the input")
-_DATA_DIR = flags.DEFINE_string("data_dir", "", "folder of datasets, where the output goes")
-_CSV = flags.DEFINE_string("csv", "", "folder_corpus: the CSV file; '': clips.csv in manual_dir")
-_ALIASES = flags.DEFINE_list(
-    "aliases", [], "folder_corpus: more spellings of labels, as joy:happiness"
-)
-_RUNNER = flags.DEFINE_string(
-    "runner",
-    "local",
-    "Apache Beam runner: local (processes of this machine) or one of Beam's, such as "
-    "BundleBasedDirectRunner, DataflowRunner, FlinkRunner, SparkRunner; on several machines all "
-    "folders must lie on a file system that they mount",
-)
-_BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "options of the runner, as name=value")
-_WORKERS = flags.DEFINE_integer("workers", 0, "processes of runner local; 0: one a core")
-_NUM_SHARDS = flags.DEFINE_integer(
-    "num_shards", 0, "files of a split; 0: by size, at least 64 MiB each"
-)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "assemble the dataset again if it is there")
 
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to build. Every field is a flag."""
 
-def _define_extract_flags() -> None:
-    hints = typing.get_type_hints(ExtractConfig)
-    for field in dataclasses.fields(ExtractConfig):
-        define = {float: flags.DEFINE_float, int: flags.DEFINE_integer, bool: flags.DEFINE_bool}
-        unit = f", {field.metadata['unit']}" if field.metadata["unit"] else ""
-        define.get(hints[field.name], flags.DEFINE_list)(
-            f"extract.{field.name}", None, field.metadata["doc"] + unit
-        )
-
-
-_define_extract_flags()
+    manual_dir: str = field("", "folder of the input")
+    data_dir: str = field("", "folder of datasets, where the output goes")
+    config: str = field("", "configuration; '': the first one of the builder")
+    config_name: str = field("", "name of the configuration, if settings of it are changed")
+    csv: str = field("", "folder_corpus: the CSV file; '': clips.csv in manual_dir")
+    aliases: tuple[str, ...] = field((), "folder_corpus: spellings of labels, as joyous:happiness")
+    runner: str = field(
+        "local",
+        "local (processes of this machine), or a runner of Apache Beam, such as DataflowRunner, "
+        "FlinkRunner, SparkRunner, BundleBasedDirectRunner; on several machines all folders must "
+        "lie on a file system that they all mount",
+    )
+    beam_options: tuple[str, ...] = field((), "options of the runner, as name=value")
+    workers: int = field(0, "processes of runner local; 0: one a core")
+    num_shards: int = field(0, "files of a split; 0: by size, at least 64 MiB each")
+    overwrite: bool = field(False, "build the dataset again if it is there")
 
 
 def names() -> list[str]:
@@ -75,61 +59,54 @@ def names() -> list[str]:
     return sorted(p.name.removesuffix("_dataset_builder.py") for p in _HERE.glob("*/*_builder.py"))
 
 
-def make_builder(name: str):
-    """The builder `name` as the flags say.
+def make_builder(name: str, request: Request, extract: Mapping[str, Any]):
+    """The builder `name` as requested.
 
     Raises:
-      ValueError: for an unknown builder, configuration, setting, or a flag of another builder.
+      ValueError: for an unknown builder, configuration or setting, or one of another builder.
+      OSError: if `data_dir` cannot be made.
     """
+    _check_choice("dataset", name, names())
     module = importlib.import_module(f"tfds_builders.{name}.{name}_dataset_builder")
-    builder = module.Builder
-    known = {config.name: config for config in builder.BUILDER_CONFIGS}
-    _check_choice("configuration", _CONFIG.value or next(iter(known)), list(known))
-    config = known[_CONFIG.value or next(iter(known))]
+    known = {config.name: config for config in module.Builder.BUILDER_CONFIGS}
+    chosen = request.config or next(iter(known))
+    _check_choice("configuration", chosen, list(known))
     extra: dict[str, Any] = {}
     if name == "folder_corpus":
-        extra = {"csv": _CSV.value, "aliases": _aliases(_ALIASES.value)}
-    elif _CSV.value or _ALIASES.value:
+        extra = {"csv": request.csv, "aliases": _aliases(request.aliases)}
+    elif request.csv or request.aliases:
         raise ValueError(f"--csv and --aliases belong to folder_corpus, not to {name}")
-    return builder(data_dir=_data_dir(), config=_changed(config), **extra)
+    config = _changed(known[chosen], request.config_name, extract)
+    return module.Builder(data_dir=_data_dir(request.data_dir), config=config, **extra)
 
 
-def _data_dir() -> str:
-    if not _DATA_DIR.value:
+def _data_dir(given: str) -> str:
+    if not given:
         raise ValueError("--data_dir is missing: give a folder for the datasets, such as data")
-    folder = Path(_DATA_DIR.value).expanduser().absolute()
+    folder = Path(given).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"--data_dir={folder} cannot be made ({error}); give another") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OSError(f"--data_dir={folder} is not writable; give another or change its rights")
     return str(folder)
 
 
-def _changed(config):
-    """The configuration with the `--extract.*` flags and `--config_name` applied."""
-    values = {
-        field.name: flags.FLAGS[f"extract.{field.name}"].value
-        for field in dataclasses.fields(ExtractConfig)
-    }
-    changes = {name: value for name, value in values.items() if value is not None}
-    if not changes and not _CONFIG_NAME.value:
+def _changed(config, name: str, extract: Mapping[str, Any]):
+    """The configuration with some extraction settings replaced, under a name of its own."""
+    if not extract and not name:
         return config
-    extract = from_mapping(ExtractConfig, {**as_dict(config.extract), **changes}, "extract.")
-    name = _CONFIG_NAME.value or f"{config.name}_{fingerprint(extract)[:8]}"
-    return dataclasses.replace(config, name=name, extract=extract)
+    settings = from_mapping(ExtractConfig, {**as_dict(config.extract), **extract}, "extract.")
+    name = name or f"{config.name}_{fingerprint(settings)[:8]}"
+    return dataclasses.replace(config, name=name, extract=settings)
 
 
 def _aliases(pairs: Sequence[str]) -> dict[str, str]:
-    if wrong := [pair for pair in pairs if pair.count(":") != 1]:
-        raise ValueError(
-            f"--aliases has {wrong[0]!r}; expected SPELLING:LABEL, such as joy:happiness"
-        )
-    return {
-        spelling.strip().lower(): label.strip()
-        for spelling, _, label in (p.partition(":") for p in pairs)
-    }
+    for pair in pairs:
+        if pair.count(":") != 1:
+            raise ValueError(
+                f"--aliases has {pair!r}; expected SPELLING:LABEL, as joyous:happiness"
+            )
+    return {spelling.lower(): label for spelling, label in (pair.split(":") for pair in pairs)}
 
 
 def _check_choice(kind: str, given: str, known: Sequence[str]) -> None:
@@ -139,57 +116,59 @@ def _check_choice(kind: str, given: str, known: Sequence[str]) -> None:
         raise ValueError(f"there is no {kind} {given!r}; {hint}Choose from: {', '.join(known)}")
 
 
-def build(name: str, manual_dir: str, overwrite: bool) -> str:
-    """Builds the dataset unless it is there; returns what to print.
+def build(name: str, request: Request, extract: Mapping[str, Any] | None = None) -> str:
+    """Builds a dataset unless it is there; returns what to print.
+
+    Args:
+      name: the builder.
+      request: what to build.
+      extract: fields of ExtractConfig that differ from the configuration.
 
     Raises:
       ValueError, OSError, RuntimeError: with what to do.
     """
+    builder = make_builder(name, request, extract or {})
     from tfds_builders import folders
 
-    _check_choice("dataset", name, names())
-    builder = make_builder(name)
-    if not manual_dir:
+    if not request.manual_dir:
         raise ValueError(f"--manual_dir is missing. {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-    manual_dir = str(Path(manual_dir).expanduser().absolute())
+    manual_dir = str(Path(request.manual_dir).expanduser().absolute())
     folder = Path(builder.data_dir)
     sources = builder.sources(manual_dir)
-    if not overwrite and folders.is_built(builder, sources):
+    if not request.overwrite and folders.is_built(builder, sources):
         return f"{folders.report(folder)}\nIt was already whole; --overwrite builds it again."
     with contextlib.ExitStack() as stack:
         stack.enter_context(folders.alone(folder))
         if folder.exists():
             stack.enter_context(folders.set_aside(folder))
-            builder = make_builder(name)
+            builder = make_builder(name, request, extract or {})
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))  # TFDS speaks of downloads
-        builder.download_and_prepare(download_config=_download_config(manual_dir))
+        builder.download_and_prepare(download_config=_download_config(request, manual_dir))
     return folders.report(folder)
 
 
-def _download_config(manual_dir: str):
+def _download_config(request: Request, manual_dir: str):
     import tensorflow_datasets as tfds
 
     from tfds_builders import runs
 
-    tfds.disable_progress_bar()  # ours count videos
     return tfds.download.DownloadConfig(
         manual_dir=manual_dir,
-        beam_runner=None if _RUNNER.value == "local" else _RUNNER.value,
-        beam_options=runs.beam_options(_BEAM_OPTIONS.value, _WORKERS.value),
-        num_shards=_NUM_SHARDS.value or None,
+        beam_runner=None if request.runner == "local" else request.runner,
+        beam_options=runs.beam_options(request.beam_options, request.workers),
+        num_shards=request.num_shards or None,
         try_download_gcs=False,
     )
 
 
 def main(argv: Sequence[str]) -> int:
-    if len(argv) != 2:
-        given = " ".join(argv[1:]) or "nothing"
-        print(f"error: give one dataset of {', '.join(names())}; got {given}", file=sys.stderr)
-        return 1
     if logging.get_verbosity() < logging.DEBUG:
         logging.set_verbosity(logging.ERROR)  # Beam and TFDS talk a lot; --verbosity=1 lets them
     try:
-        print(build(argv[1], _MANUAL_DIR.value, _OVERWRITE.value))
+        if len(argv) != 2:
+            given = " ".join(argv[1:]) or "nothing"
+            raise ValueError(f"give one dataset of {', '.join(names())}; got {given}")
+        print(build(argv[1], Request(**_given(Request)), _given(ExtractConfig, "extract.")))
     except (ValueError, OSError, RuntimeError) as error:
         logging.debug("refused", exc_info=True)
         print(f"error: {error}", file=sys.stderr)
@@ -197,13 +176,41 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _describe(argv: Sequence[str]) -> None:
-    """Adds the README of the dataset in `argv` to the text of --help."""
-    for name in set(argv) & set(names()):
+def _given(cls: type, prefix: str = "") -> dict[str, Any]:
+    """Values of the flags of a dataclass that stand on the command line."""
+    values = {f.name: flags.FLAGS[prefix + f.name].value for f in dataclasses.fields(cls)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _define_flags(cls: type, prefix: str = "") -> None:
+    kinds = {
+        float: flags.DEFINE_float,
+        int: flags.DEFINE_integer,
+        bool: flags.DEFINE_bool,
+        str: flags.DEFINE_string,
+    }
+    hints = typing.get_type_hints(cls)
+    for item in dataclasses.fields(cls):
+        unit = f", {item.metadata['unit']}" if item.metadata["unit"] else ""
+        shown = ",".join(item.default) if isinstance(item.default, tuple) else item.default
+        usual = f" ({'usually' if prefix else 'default:'} {shown})" if shown != "" else ""
+        define = kinds.get(hints[item.name], flags.DEFINE_list)
+        define(prefix + item.name, None, item.metadata["doc"] + unit + usual)
+
+
+def run() -> None:
+    """Defines the flags and starts `main`; --help shows the README of the dataset that is named."""
+    for name in set(sys.argv) & set(names()):
         readme = (_HERE / name / "README.md").read_text()
-        sys.modules["__main__"].__doc__ += f"\n{readme}"
+        sys.modules["__main__"].__doc__ = f"{__doc__}\n{readme}"
+    _define_flags(Request)
+    _define_flags(ExtractConfig, "extract.")
+    app.run(main)
 
 
 if __name__ == "__main__":
-    _describe(sys.argv)
-    app.run(main)
+    run()

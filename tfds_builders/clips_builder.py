@@ -40,8 +40,8 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
 
     url_infos: ClassVar[dict] = {}  # nothing is downloaded, so TFDS need not look for checksums
 
-    def __init__(self, *, file_format: str = "array_record", **kwargs: Any):
-        super().__init__(file_format=file_format, **kwargs)
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{"file_format": "array_record", **kwargs})
         self._listed: dict[str, list[Source]] = {}
 
     @abc.abstractmethod
@@ -85,8 +85,10 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
         )
 
     def _download_and_prepare(self, dl_manager, download_config) -> None:
+        if self.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+            raise ValueError(f"file_format is {self.info.file_format}; expected array_record")
         settings = runs.Settings.of(download_config)
-        sources = self.sources(dl_manager.manual_dir)
+        sources = self.sources(download_config.manual_dir or dl_manager.manual_dir)
         store = Path(self.data_dir_root) / "extracted"
         extract = self.builder_config.extract
         outcomes = runs.extract_all(sources, extract, store, settings)

@@ -10,19 +10,16 @@ they all mount.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
-import os
-import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from array_record.python import array_record_module
 
-from memobert_jax import config, record
+from memobert_jax import codec, config, datasets, record
 from memobert_jax.config import ExtractConfig
 from memobert_jax.media import clips, ledger
 from memobert_jax.media.ledger import Reason
@@ -113,12 +110,15 @@ def ensure(source: Source, extract: ExtractConfig, store: str | Path) -> Outcome
         entry, records = read(file)
     except (FileNotFoundError, DamagedStoreFile):
         extraction = _extract(source, extract)
-        entry, records = extraction.ledger, [serialize(clip) for clip in extraction.clips]
+        entry, records = (
+            extraction.ledger,
+            [codec.serialize(clip, "clips") for clip in extraction.clips],
+        )
         write(file, entry, records)
     return _outcome(source, str(file), records, entry)
 
 
-def _outcome(source: Source, file: str, records: list[bytes], entry: dict[str, Any]) -> Outcome:
+def _outcome(source: Source, file: str, records: Sequence[bytes], entry: dict[str, Any]) -> Outcome:
     return Outcome(
         video_id=source.video_id,
         file=file,
@@ -180,54 +180,23 @@ def _text_clip(source: Source, utterance: Utterance, number: int) -> dict[str, A
     )
 
 
-@functools.cache
-def _features():
-    return record.tfds_features("clips")
-
-
-def serialize(clip: Mapping[str, Any]) -> bytes:
-    """A flat clips record as the bytes that a dataset stores."""
-    return _features().serialize_example(record.nest(clip))
-
-
-def write(file: Path, entry: Mapping[str, Any], records: list[bytes]) -> None:
-    """Writes a store file atomically: beside its place, synchronized, then renamed.
+def write(file: Path, entry: Mapping[str, Any], records: Sequence[bytes]) -> None:
+    """Writes a store file atomically.
 
     Raises:
       OSError: if it cannot be written (disk full, no permission); nothing is left half-written.
     """
     header = json.dumps({"ledger": entry, "records": len(records)}).encode()
-    partial = file.with_name(f".{file.stem}.{uuid.uuid4().hex}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write_records(partial, [header, *records])
-        os.replace(partial, file)
-        _sync(file.parent)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
+        datasets.write_shard(file, [header, *records])
+    except OSError as error:
         raise OSError(
-            f"cannot write the extracted clips of {entry['video_id']!r} to {file.parent}: {error}. "
-            "Free some space there or make it writable, then run the same command again: videos "
-            "that are finished are not repeated."
+            f"cannot write the extracted clips of {entry['video_id']!r} to {file.parent}: {error} "
+            "Videos that are finished are not repeated."
         ) from error
-    for stale in file.parent.glob(f".{file.stem}.*.partial"):
-        stale.unlink(missing_ok=True)
-
-
-def _write_records(path: Path, records: list[bytes]) -> None:
-    writer = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
-    for item in records:
-        writer.write(item)
-    writer.close()
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for left in file.parent.glob(f".{file.name}.*"):
+        left.unlink(missing_ok=True)  # by a run that was killed
 
 
 def read(file: str | Path) -> tuple[dict[str, Any], list[bytes]]:

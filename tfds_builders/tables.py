@@ -112,7 +112,7 @@ def emotion_id(label: str, where: str, aliases: Mapping[str, str] = ALIASES) -> 
     if name in record.EMOTIONS:
         return record.EMOTIONS.index(name)
     near = difflib.get_close_matches(name, [*record.EMOTIONS, *aliases], n=1)
-    hint = f"; did you mean {aliases.get(near[0], near[0])!r}?" if near else ""
+    hint = f"; did you mean {aliases.get(near[0], near[0])!r}?" if near else "."
     raise ValueError(
         f"{where}: unknown label {label!r}{hint} Labels are {', '.join(record.EMOTIONS)}; other "
         "spellings can be mapped with --aliases=SPELLING:LABEL,…"

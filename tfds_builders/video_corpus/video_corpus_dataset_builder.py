@@ -98,14 +98,14 @@ def drop_copies(outcomes: Sequence[Outcome]) -> list[Outcome]:
     seen: set[str] = set()
     out = []
     for outcome in outcomes:
-        content = outcome.ledger["sha256"]
-        if content and content in seen and outcome.clips:
-            entry = outcome.ledger
+        entry = outcome.ledger
+        if outcome.clips and entry["sha256"] in seen:
             dropped = ledger.failed(
-                entry["video_id"], entry["path"], content, Reason.COPY, entry["duration_s"]
+                entry["video_id"], entry["path"], entry["sha256"], Reason.COPY, entry["duration_s"]
             )
             outcome = Outcome(outcome.video_id, "", 0, dropped)
-        seen.add(content)
+        elif outcome.clips:
+            seen.add(entry["sha256"])
         out.append(outcome)
     return out
 
