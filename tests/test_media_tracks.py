@@ -69,7 +69,8 @@ def test_without_following_each_picture_is_detected(scene):
 
 def test_a_jump_is_another_person_and_detected_at_once(scene):
     assert run(scene, [[at(0)], [at(0)], [at(100)], [at(100)]]) == [[0], [0], [1], [1]]
-    assert scene.detections == 2
+    # At the start, at the jump, and while the first person may come back.
+    assert scene.detections == 3
 
 
 def test_two_faces_keep_their_numbers_whichever_is_surer(scene):

@@ -7,7 +7,7 @@ import media_samples as samples
 import numpy as np
 import pytest
 
-from memobert_jax.media import video
+from memobert_jax.media import container, video
 from memobert_jax.media.ledger import Reason
 
 
@@ -54,9 +54,40 @@ def test_spans_give_the_same_pictures_as_the_whole_file(graded):
 def test_pictures_outside_the_spans_are_not_decoded(graded, monkeypatch):
     decoded = []
     plain = video._decode
-    monkeypatch.setattr(video, "_decode", lambda packet: decoded.append(packet) or plain(packet))
+    monkeypatch.setattr(video, "_decode", lambda *args: decoded.append(args) or plain(*args))
     list(video.frames(graded, spans=[(3.3, 3.5)]))
     assert 0 < len(decoded) <= 25
+
+
+def test_skipping_pictures_that_nothing_refers_to_changes_none(graded, monkeypatch):
+    skipping = dict(video.frames(graded))
+    monkeypatch.setattr(video, "_shown", lambda *args: None)
+    plain = dict(video.frames(graded))
+    assert list(skipping) == list(plain)
+    assert all(np.array_equal(skipping[t], plain[t]) for t in plain)
+
+
+def test_pictures_that_nothing_refers_to_are_skipped(graded, monkeypatch):
+    def count():
+        return sum(1 for _ in video._decoded(*arguments))
+
+    with container.open_media(graded) as media:
+        stream = container.stream_of(media, "video")
+        shown = video._shown(graded, 10.0, [(0.0, 4.0)])
+        arguments = (media, stream, [(0.0, 4.0)], shown)
+        assert len(shown) == 40
+        assert 40 <= count() < 95
+
+
+def test_a_jump_of_the_clock_is_not_filled_with_a_million_pictures(graded, monkeypatch):
+    plain = video._decoded
+
+    def late(*args):
+        for time_s, frame in plain(*args):
+            yield time_s + (1e9 if time_s > 3 else 0), frame
+
+    monkeypatch.setattr(video, "_decoded", late)
+    assert 25 <= len(list(video.frames(graded, spans=[(0.0, 3.0), (3.0, 1e12)]))) < 50
 
 
 def test_a_file_that_starts_late_counts_time_from_its_start(tmp_path):
@@ -137,7 +168,7 @@ def test_the_length_of_a_stream_without_a_container_is_counted(tmp_path):
 def test_what_is_no_video_is_refused_with_its_reason(tmp_path, content, reason):
     path = tmp_path / "film.mp4"
     path.write_bytes(content)
-    with pytest.raises(video.DamagedMedia, match=r"film\.mp4") as caught:
+    with pytest.raises(container.DamagedMedia, match=r"film\.mp4") as caught:
         video.probe(path)
     assert caught.value.reason == reason
 
@@ -154,7 +185,7 @@ def test_a_file_that_breaks_off_ends_early(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
     assert video.probe(path).duration_s == pytest.approx(4.0, abs=0.01)
-    reach = video.reach(path)
+    reach = container.reach(path)
     assert 0.5 < reach < 3.6
     times = [time_s for time_s, _ in video.frames(path)]
     assert times[-1] == pytest.approx(reach, abs=0.2)
@@ -172,5 +203,5 @@ def test_flipped_bytes_never_raise(graded, tmp_path):
             for time_s, picture in video.frames(path):
                 assert picture.dtype == np.uint8
                 assert time_s >= 0
-        except video.DamagedMedia:
+        except container.DamagedMedia:
             pass

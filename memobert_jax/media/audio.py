@@ -7,7 +7,7 @@ import av
 import numpy as np
 import soundfile
 
-from memobert_jax.media import video
+from memobert_jax.media import container
 from memobert_jax.record import SAMPLE_RATE
 
 HOP = SAMPLE_RATE // 100
@@ -34,16 +34,16 @@ def read_pcm16(path: str | Path) -> np.ndarray:
       FileNotFoundError: without a file.
       DamagedMedia: if the file cannot be opened.
     """
-    with video.open_media(path) as container:
-        stream = video.stream_of(container, "audio")
+    with container.open_media(path) as media:
+        stream = container.stream_of(media, "audio")
         if stream is None:
             return np.zeros(0, np.int16)
         stream.thread_type = "NONE"
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        zero = video.origin(container)
+        zero = container.origin(media)
         parts: list[np.ndarray] = []
         written = 0
-        for packet in video.packets(container, stream):
+        for packet in container.packets(media, stream):
             for frame in _decode(packet, resampler):
                 samples = frame.to_ndarray()[0]
                 if frame.pts is not None:

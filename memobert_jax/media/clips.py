@@ -13,7 +13,7 @@ import numpy as np
 
 from memobert_jax import record
 from memobert_jax.config import ExtractConfig
-from memobert_jax.media import audio, ledger, speakers, subtitles, video
+from memobert_jax.media import audio, container, ledger, speakers, subtitles, video
 from memobert_jax.media.clock import Clock
 from memobert_jax.media.ledger import Reason
 from memobert_jax.media.segments import segment
@@ -119,7 +119,7 @@ def extract(
         timeline = ledger.Timeline(name, str(path), sha256(path), 0.0)
         try:
             clips = _clips(path, config, timeline, utterances, labels, clock)
-        except video.DamagedMedia as damage:
+        except container.DamagedMedia as damage:
             timeline.drop(damage.reason, 0.0, timeline.duration_s)
             clips = []
         return Extraction(clips, timeline.ledger())
@@ -144,7 +144,7 @@ def _clips(path, config, timeline, utterances, labels, clock) -> list[dict[str, 
         ("speech", info.has_audio, Reason.NO_AUDIO),
     ):
         if modality in config.require and not present:
-            raise video.DamagedMedia(reason, f"{path} has no stream for {modality}")
+            raise container.DamagedMedia(reason, f"{path} has no stream for {modality}")
     with clock("audio"):
         sound = audio.read_pcm16(path) if info.has_audio else np.zeros(0, np.int16)
     cut = segment(path, config, info, sound, utterances)
@@ -154,7 +154,7 @@ def _clips(path, config, timeline, utterances, labels, clock) -> list[dict[str, 
         timeline.drop(*drop)
     end_s = info.duration_s
     if len(sound) / record.SAMPLE_RATE < end_s - _END_TOLERANCE_S:
-        end_s = min(end_s, video.reach(path))
+        end_s = min(end_s, container.reach(path))
     if end_s < info.duration_s - _END_TOLERANCE_S:
         timeline.drop(Reason.DAMAGED, end_s, info.duration_s)
     whole = [u for u in cut.utterances if u.end_s <= end_s + _END_TOLERANCE_S]

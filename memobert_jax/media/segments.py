@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from memobert_jax.config import ExtractConfig
-from memobert_jax.media import audio, subtitles, video
+from memobert_jax.media import audio, container, subtitles, video
 from memobert_jax.media.ledger import Reason
 from memobert_jax.media.subtitles import Cut, Utterance
 
@@ -49,8 +49,8 @@ def segment(
         return cut
     if "text" in config.require:
         if sidecar is None and not info.has_subtitles:
-            raise video.DamagedMedia(Reason.NO_SUBTITLES, f"{path} has no subtitles")
-        raise video.DamagedMedia(
+            raise container.DamagedMedia(Reason.NO_SUBTITLES, f"{path} has no subtitles")
+        raise container.DamagedMedia(
             Reason.SUBTITLE_NO_CUES, f"{sidecar or path} has no subtitle cue that can be read"
         )
     return _without_text(config, info.duration_s, sound)

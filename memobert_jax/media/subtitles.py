@@ -13,7 +13,7 @@ import av
 import pysubs2
 
 from memobert_jax.config import ExtractConfig
-from memobert_jax.media import video
+from memobert_jax.media import container
 from memobert_jax.media.cues import Cue, edges, in_order, turns
 from memobert_jax.media.ledger import Reason
 
@@ -152,14 +152,14 @@ def embedded(path: str | Path) -> list[Cue]:
     """The cues of the subtitle stream with the most text, English ones first; [] without one.
 
     Raises:
-      FileNotFoundError, DamagedMedia: as `video.open_media`.
+      FileNotFoundError, DamagedMedia: as `container.open_media`.
     """
     best: tuple[tuple[bool, int], list[Cue]] = ((False, 0), [])
-    with video.open_media(path) as container:
-        zero = video.origin(container)
-        streams = [s for s in container.streams.subtitles if s.codec_context is not None]
+    with container.open_media(path) as media:
+        zero = container.origin(media)
+        streams = [s for s in media.streams.subtitles if s.codec_context is not None]
         found: dict[int, list[Cue]] = {stream.index: [] for stream in streams}
-        for packet in video.packets(container, streams) if streams else ():
+        for packet in container.packets(media, streams) if streams else ():
             found[packet.stream.index] += _packet_cues(packet, zero)
         for stream in streams:
             cues = found[stream.index]

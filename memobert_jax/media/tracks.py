@@ -45,11 +45,11 @@ class _Track:
 class Tracker:
     """Gives the faces of one video their track numbers; pictures come in order of time.
 
-    Faces are detected every `config.detect_every_s`, after a shot change, and as soon as one is
-    lost; in between, each is followed by its landmarks, which are looked for where they were in the
-    picture before. A detected face continues the track that it overlaps best (intersection over
-    union above 0.3) if that was seen at most three pictures at 10 fps ago. A shot change ends all
-    tracks.
+    Faces are detected every `config.detect_every_s`, after a shot change, and while one that was
+    lost may come back; in between, each is followed by its landmarks, which are looked for where
+    they were in the picture before. A detected face continues the track that it overlaps best
+    (intersection over union above 0.3) if that was seen at most three pictures at 10 fps ago. A
+    shot change ends all tracks.
     """
 
     def __init__(self, config: ExtractConfig, stage: Stage = contextlib.nullcontext):
@@ -64,8 +64,12 @@ class Tracker:
         if self._shot_changed(picture):
             self._open, self._detected_s = [], -math.inf
         self._open = [t for t in self._open if time_s - t.time_s <= _LONGEST_GAP_S]
-        due = time_s - self._detected_s > self._config.detect_every_s - 1e-6
-        if due or time_s - self._seen_s > _NEXT_PICTURE_S or not self._follow(time_s, picture):
+        due = (
+            time_s - self._detected_s > self._config.detect_every_s - 1e-6
+            or time_s - self._seen_s > _NEXT_PICTURE_S
+            or any(track.time_s != self._seen_s for track in self._open)
+        )
+        if due or not self._follow(time_s, picture):
             self._assign(time_s, self._find(picture))
             self._detected_s = time_s
         self._seen_s = time_s
@@ -95,8 +99,6 @@ class Tracker:
         moved: list[tuple[_Track, faces.Face]] = []
         with self._stage("mesh"):
             for track in self._open:
-                if track.time_s != self._seen_s:
-                    continue
                 points = faces.mesh(picture, track.face.box, track.face.anchors[:2])
                 if points is None:
                     return False

@@ -4,7 +4,6 @@ Times are seconds from the start of the container, as a player shows them and su
 """
 
 import bisect
-import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,14 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from memobert_jax.media.container import (
+    DamagedMedia,
+    last_end,
+    open_media,
+    origin,
+    packets,
+    stream_of,
+)
 from memobert_jax.media.ledger import Reason
 
 SUFFIXES = frozenset(
@@ -22,19 +29,8 @@ SUFFIXES = frozenset(
 )
 """Usual file name endings of videos; `probe` and `frames` open any."""
 
-# A text file named .mp4 can be a playlist; it may not reach for other files or the network.
-_OPEN_OPTIONS = {"protocol_whitelist": "file"}
-
-
 _TIE_S = 1e-6
-
-
-class DamagedMedia(Exception):  # noqa: N818 (it names the file's state)
-    """The file cannot be read as media; `reason` is its code in the ledger."""
-
-    def __init__(self, reason: Reason, message: str):
-        super().__init__(message)
-        self.reason = reason
+_LONGEST_HOLD_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,42 +50,6 @@ class VideoInfo:
     width: int = 0
     height: int = 0
     fps: float = 0.0
-
-
-@contextlib.contextmanager
-def open_media(path: str | Path) -> Iterator["av.container.InputContainer"]:
-    """The opened container.
-
-    Raises:
-      FileNotFoundError: without a file.
-      DamagedMedia: EMPTY_FILE, or NOT_MEDIA with FFmpeg's words.
-    """
-    path = Path(path)
-    if path.stat().st_size == 0:
-        raise DamagedMedia(Reason.EMPTY_FILE, f"{path} has no bytes; copy or download it again")
-    try:
-        container = av.open(str(path), metadata_errors="ignore", options=_OPEN_OPTIONS)
-    except av.error.FFmpegError as error:
-        raise DamagedMedia(
-            Reason.NOT_MEDIA,
-            f"{path} cannot be opened as media ({error}); copy or download it again",
-        ) from error
-    with container:
-        yield container
-
-
-def origin(container: "av.container.InputContainer") -> float:
-    """The container's start time, seconds: zero of all times here."""
-    return (container.start_time or 0) / av.time_base
-
-
-def stream_of(container: "av.container.InputContainer", kind: str):
-    """The first stream of a kind ('video', 'audio', 'subtitle') that can be decoded, or None."""
-    for stream in container.streams:
-        cover = av.stream.Disposition.attached_pic & stream.disposition
-        if stream.type == kind and stream.codec_context is not None and not cover:
-            return stream
-    return None
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -122,23 +82,7 @@ def _duration(container, streams) -> float:
     declared = [float(s.duration * s.time_base) for s in streams if s.duration]
     if declared:
         return max(declared)
-    return _last_end(container, streams)
-
-
-def reach(path: str | Path) -> float:
-    """How far the video and audio packets of a file really go, seconds; decodes nothing."""
-    with open_media(path) as container:
-        streams = [s for s in (stream_of(container, k) for k in ("video", "audio")) if s]
-        return _last_end(container, streams)
-
-
-def _last_end(container, streams) -> float:
-    ends = [
-        float((packet.pts + (packet.duration or 0)) * packet.time_base)
-        for packet in packets(container, streams)
-        if packet.pts is not None
-    ]
-    return max(ends) - origin(container) if ends else 0.0
+    return last_end(container, streams)
 
 
 def frames(
@@ -146,8 +90,9 @@ def frames(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The picture nearest to each time k / fps, decoded in one pass.
 
-    Only pictures that are yielded are converted to RGB, and packets that lie outside `spans` are
-    not even decoded where a key frame allows it. What is yielded does not depend on that.
+    Only pictures that are yielded are converted to RGB. Those that are not yielded and to which no
+    other refers are not decoded, nor is anything between two spans up to the last key frame before
+    the second. What is yielded does not depend on that.
 
     Args:
       path: media file.
@@ -163,29 +108,27 @@ def frames(
       DamagedMedia: if the file cannot be opened. A file that breaks off just ends early.
     """
     spans = _joined(spans if spans is not None else [(0.0, math.inf)])
+    shown = _shown(path, fps, spans)
     with open_media(path) as container:
         stream = stream_of(container, "video")
         if stream is None:
             return
         stream.thread_type = "NONE"
-        zero = origin(container)
         convert = VideoReformatter()
         before: tuple[float, av.VideoFrame] | None = None
         tick = 0
-        for now, frame in _decoded(container, stream, spans, zero):
-            if before is None:
+        for now, frame in _decoded(container, stream, spans, shown):
+            if before is None or now - before[0] > _LONGEST_HOLD_S:
                 tick = max(0, math.ceil(now * fps - 0.5))
                 before = (now, frame)
             while tick / fps <= now:
-                shown = _nearest(tick / fps, before, (now, frame))
-                if _inside(tick / fps, spans) and not shown.is_corrupt:
-                    yield tick / fps, _rgb(shown, stream, convert)
+                nearest = before[1] if _is_nearer(tick / fps, before[0], now) else frame
+                if _inside(tick / fps, spans) and not nearest.is_corrupt:
+                    yield tick / fps, _rgb(nearest, stream, convert)
                 tick += 1
             before = (now, frame)
-        if before is None:
-            return
         hold_s = 1 / float(stream.average_rate or fps)
-        while tick / fps < before[0] + hold_s:
+        while before is not None and tick / fps < before[0] + hold_s:
             if _inside(tick / fps, spans) and not before[1].is_corrupt:
                 yield tick / fps, _rgb(before[1], stream, convert)
             tick += 1
@@ -207,12 +150,36 @@ def _inside(time_s: float, spans: Sequence[tuple[float, float]]) -> bool:
     return place > 0 and time_s < spans[place - 1][1]
 
 
-def _nearest(time_s, before, after):
-    return before[1] if time_s - before[0] <= after[0] - time_s + _TIE_S else after[1]
+def _is_nearer(time_s, before_s, after_s):
+    """Whether the picture before is (array-wise) to be shown, rather than the one after."""
+    return time_s - before_s <= after_s - time_s + _TIE_S
 
 
-def _decoded(container, stream, spans, zero) -> Iterator[tuple[float, "av.VideoFrame"]]:
-    """(time, frame) in order of time: at least all that lie in or next to a span.
+def _shown(path: str | Path, fps: float, spans) -> frozenset[int] | None:
+    """Time stamps of the packets that hold the pictures to be shown; None if packets lack them."""
+    with open_media(path) as container:
+        stream = stream_of(container, "video")
+        if stream is None:
+            return frozenset()
+        stamps = [packet.pts for packet in packets(container, stream) if packet.size]
+        if not stamps or None in stamps:
+            return None
+        stamps = np.unique(stamps)
+        times = stamps * float(stream.time_base) - origin(container)
+    chosen: set[int] = set()
+    for start_s, end_s in spans:
+        last = min(end_s, times[-1] + 1 / fps)
+        ticks = np.arange(math.ceil(start_s * fps), math.ceil(last * fps)) / fps
+        after = np.clip(np.searchsorted(times, ticks), 1, max(len(times) - 1, 1))
+        after = np.minimum(after, len(times) - 1)
+        before = np.maximum(after - 1, 0)
+        nearer = _is_nearer(ticks, times[before], times[after])
+        chosen.update(stamps[np.where(nearer, before, after)].tolist())
+    return frozenset(chosen)
+
+
+def _decoded(container, stream, spans, shown) -> Iterator[tuple[float, "av.VideoFrame"]]:
+    """(time, frame) in order of time: at least those next to the grid times in a span.
 
     Between spans packets are held back; a key frame at or before the next span replaces those
     held before it, and the decoder forgets what it saw.
@@ -221,6 +188,7 @@ def _decoded(container, stream, spans, zero) -> Iterator[tuple[float, "av.VideoF
     def seconds(stamp):
         return stamp * numerator / denominator - zero
 
+    zero = origin(container)
     numerator, denominator = stream.time_base.as_integer_ratio()
     remaining = list(spans)
     held: list[av.Packet] = []
@@ -240,7 +208,7 @@ def _decoded(container, stream, spans, zero) -> Iterator[tuple[float, "av.VideoF
                 stream.codec_context.flush_buffers()
             wanted, skipped = True, False
         due, held = (held, []) if held else ([packet], [])
-        for frame in (frame for item in due for frame in _decode(item)):
+        for frame in (frame for item in due for frame in _decode(item, shown)):
             now = seconds(frame.pts)
             yield now, frame
             while remaining and remaining[0][1] <= now:
@@ -248,21 +216,10 @@ def _decoded(container, stream, spans, zero) -> Iterator[tuple[float, "av.VideoF
                 wanted = False
 
 
-def packets(container, stream) -> Iterator["av.Packet"]:
-    """The packets of a stream up to the end, or to where the file breaks off."""
-    demuxed = container.demux(stream)
-    while True:
-        try:
-            packet = next(demuxed, None)
-        except av.error.FFmpegError:
-            return
-        if packet is None:
-            return
-        yield packet
-
-
-def _decode(packet: "av.Packet") -> list["av.VideoFrame"]:
+def _decode(packet: "av.Packet", shown: frozenset[int] | None) -> list["av.VideoFrame"]:
     """Frames that a packet completes; none from a packet that cannot be decoded."""
+    needed = shown is None or packet.pts is None or packet.pts in shown
+    packet.stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
     try:
         return [frame for frame in packet.decode() if frame.pts is not None]
     except av.error.FFmpegError:
