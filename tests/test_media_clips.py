@@ -136,7 +136,8 @@ def test_of_two_faces_the_talking_one_is_taken(tmp_path, monkeypatch):
 )
 def test_clips_without_a_speaking_face_are_dropped_under_their_reason(film, name, reason):
     path = film(name, cues=[(0.0, 1.95, "one"), (2.0, 3.95, "two")])
-    extraction = extract(path, dataclasses.replace(CONFIG, detect_every_s=0.0))
+    every = 0.0 if name == "brief" else CONFIG.detect_every_s
+    extraction = extract(path, dataclasses.replace(CONFIG, detect_every_s=every))
     assert extraction.clips == []
     assert reasons(extraction.ledger) == {reason: 3.9, "outside_cues": 0.1}
 
@@ -148,6 +149,14 @@ def test_where_no_face_is_required_the_clip_stays_without_one(film, name):
     assert [len(clip["faces"]) for clip in extraction.clips] == [0, 0]
     assert all(clip["speech"] for clip in extraction.clips)
     assert extraction.ledger["notes"] == {"modality_missing:face": 2}
+
+
+def test_a_clip_of_nothing_is_dropped_even_where_nothing_is_required(films, tmp_path):
+    pictures = [np.zeros((48, 64, 3), np.uint8)] * 20
+    path = samples.write_media(tmp_path / "dark.mp4", pictures, fps=10)
+    extraction = extract(path, dataclasses.replace(CONFIG, require=()))
+    assert extraction.clips == []
+    assert reasons(extraction.ledger) == {Reason.NOTHING: 2.0}
 
 
 def test_without_the_active_speaker_rule_a_still_face_is_taken(film):

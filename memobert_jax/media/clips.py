@@ -18,7 +18,7 @@ from memobert_jax.media.clock import Clock
 from memobert_jax.media.ledger import Reason
 from memobert_jax.media.segments import segment
 from memobert_jax.media.subtitles import Utterance
-from memobert_jax.media.tracks import Sighting, Tracker
+from memobert_jax.media.tracks import Tracker
 
 VERSION = 1
 """Part of `identity`: raised whenever the same input gives other clips."""
@@ -28,11 +28,7 @@ _MISSING = {
     "face": (Reason.NO_FACE, Reason.MISSING_FACE),
     "speech": (Reason.NO_SPEECH, Reason.MISSING_SPEECH),
 }
-_CONTEXT_S = 1.0
 _END_TOLERANCE_S = 0.2
-
-Look = tuple[float, list[Sighting]]
-"""Time of a picture, and the faces in it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,11 +168,11 @@ def _clips(path, config, timeline, utterances, labels, clock) -> list[dict[str, 
     return [clips[number] for number in sorted(clips)]
 
 
-def _watch(path, utterances, config, clock) -> Iterator[tuple[int, list[Look]]]:
+def _watch(path, utterances, config, clock) -> Iterator[tuple[int, list[speakers.Look]]]:
     """(number of the utterance, what is seen during it), each as soon as it is over."""
     tracker = Tracker(config, clock)
     waiting = deque(sorted(range(len(utterances)), key=lambda i: utterances[i].start_s))
-    running: dict[int, list[Look]] = {}
+    running: dict[int, list[speakers.Look]] = {}
     spans = [(u.start_s, u.end_s) for u in utterances]
     for time_s, picture in clock.each("decode", video.frames(path, record.FACE_FPS, spans)):
         while waiting and utterances[waiting[0]].start_s <= time_s:
@@ -196,7 +192,7 @@ def _clip(utterance, seen, sound, config, timeline, clock) -> dict[str, Any] | N
     first, last = (round(t * record.SAMPLE_RATE) for t in (start_s, end_s))
     speech = sound[first:last]
     heard = not audio.is_silent(speech)
-    face, reason = _choose_face(utterance, seen, sound if heard else None, config)
+    face, reason = speakers.speaking_face(seen, start_s, end_s, sound if heard else None, config)
     present = {"text": bool(utterance.text.strip()), "face": bool(face), "speech": heard}
     notes = []
     for modality, (absent, note) in _MISSING.items():
@@ -205,6 +201,9 @@ def _clip(utterance, seen, sound, config, timeline, clock) -> dict[str, Any] | N
                 timeline.drop(reason if modality == "face" else absent, start_s, end_s)
                 return None
             notes.append(note)
+    if not any(present.values()):
+        timeline.drop(Reason.NOTHING, start_s, end_s)
+        return None
     if face and reason is not None:
         notes.append(reason)
     timeline.keep(start_s, end_s)
@@ -229,56 +228,3 @@ def _clip(utterance, seen, sound, config, timeline, clock) -> dict[str, Any] | N
 def _jpeg(crop: np.ndarray) -> bytes:
     quality = [cv2.IMWRITE_JPEG_QUALITY, record.JPEG_QUALITY]
     return cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), quality)[1].tobytes()
-
-
-def _choose_face(
-    utterance: Utterance, seen: list[Look], sound: np.ndarray | None, config: ExtractConfig
-) -> tuple[list[tuple[float, Sighting]], Reason | None]:
-    """The speaking face over the utterance, (time, sighting) pairs, with a note or None; or [] and
-    the reason why there is none. Without `sound` the most present face is taken."""
-    people: dict[int, list[tuple[int, float, Sighting]]] = {}
-    for frame, (time_s, sightings) in enumerate(seen):
-        for sighting in sightings:
-            people.setdefault(sighting.track, []).append((frame, time_s, sighting))
-    if not people:
-        return [], Reason.DAMAGED if not seen else Reason.NO_FACE
-    length = max(len(seen), int((utterance.end_s - utterance.start_s) * record.FACE_FPS))
-    people = {
-        track: looks
-        for track, looks in people.items()
-        if len(looks) >= config.min_presence * length
-    }
-    if not people:
-        return [], Reason.FACE_TOO_RARE
-    if config.active_speaker and sound is not None:
-        voiced = speakers.voiced_frames(_voice(utterance, sound), len(seen))
-        track = speakers.choose(
-            {
-                track: speakers.scores(_mouth(looks), voiced, config)
-                for track, looks in people.items()
-            }
-        )
-        if track is None:
-            return [], Reason.NO_ACTIVE_SPEAKER
-        note = None
-    else:
-        track = max(people, key=lambda track: (len(people[track]), -track))
-        note = Reason.MOST_PRESENT_FACE if config.active_speaker else None
-    return [(time_s, sighting) for _, time_s, sighting in people[track]], note
-
-
-def _mouth(looks: list[tuple[int, float, Sighting]]) -> speakers.Mouth:
-    mouths = np.array([sighting.mouth for _, _, sighting in looks], np.float32)
-    frames = np.array([frame for frame, _, _ in looks], np.int32)
-    return speakers.Mouth(frames, mouths[:, 0], mouths[:, 1])
-
-
-def _voice(utterance: Utterance, sound: np.ndarray) -> np.ndarray:
-    """Voice activity of the utterance, judged with a second of sound on both sides."""
-    frames = [
-        round(t * record.SAMPLE_RATE / audio.HOP) for t in (utterance.start_s, utterance.end_s)
-    ]
-    margin = round(_CONTEXT_S * record.SAMPLE_RATE / audio.HOP)
-    low = max(0, frames[0] - margin)
-    active = audio.voice_activity(sound[low * audio.HOP : (frames[1] + margin) * audio.HOP])
-    return active[frames[0] - low : frames[1] - low]

@@ -37,6 +37,7 @@ class Reason(enum.StrEnum):
     NO_FACE = "no_face"
     FACE_TOO_RARE = "face_too_rare"
     NO_ACTIVE_SPEAKER = "no_active_speaker"
+    NOTHING = "nothing"
     # Notes, which cost no seconds.
     MISSING_TEXT = "modality_missing:text"
     MISSING_FACE = "modality_missing:face"
@@ -73,6 +74,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_FACE: "no face in the utterance, and faces are required",
     Reason.FACE_TOO_RARE: "the best face is on screen for less than min_presence",
     Reason.NO_ACTIVE_SPEAKER: "no face whose mouth moves with the voice",
+    Reason.NOTHING: "neither text nor face nor sound",
     Reason.MISSING_TEXT: "clips kept without text",
     Reason.MISSING_FACE: "clips kept without a face",
     Reason.MISSING_SPEECH: "clips kept without speech",

@@ -1,14 +1,22 @@
 """Which of the faces in an utterance speaks (MEmoBERT §1.2, step 7)."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from memobert_jax.config import ExtractConfig
-from memobert_jax.record import FACE_FPS
+from memobert_jax.media import audio
+from memobert_jax.media.ledger import Reason
+from memobert_jax.media.tracks import Sighting
+from memobert_jax.record import FACE_FPS, SAMPLE_RATE
+
+Look = tuple[float, list[Sighting]]
+"""Time of a picture, seconds, and the faces in it."""
 
 _LAGS = (1, 2)
+_CONTEXT_S = 1.0
 _VOICE_FPS = 100
 
 
@@ -88,3 +96,66 @@ def choose(counts: Mapping[int, Sequence[int]]) -> int | None:
         return sum(rank**-0.5 for rank in ranks), sum(left[person]), -person
 
     return max(left, key=merit)
+
+
+def speaking_face(
+    seen: Sequence[Look],
+    start_s: float,
+    end_s: float,
+    sound: np.ndarray | None,
+    config: ExtractConfig,
+) -> tuple[list[tuple[float, Sighting]], Reason | None]:
+    """The face that speaks in an utterance.
+
+    Args:
+      seen: the pictures of the utterance at 10 fps.
+      start_s, end_s: of the utterance.
+      sound: i16 [n], 16 kHz, of the whole video; None where the utterance has no sound: then the
+        most present face is taken, as without `config.active_speaker`.
+
+    Returns:
+      The face over time as (time_s, sighting), and MOST_PRESENT_FACE or None; or [] and the reason
+      why there is none.
+    """
+    people: dict[int, list[tuple[int, float, Sighting]]] = {}
+    for time_s, sightings in seen:
+        frame = int((time_s - start_s) * FACE_FPS + 1e-6)
+        for sighting in sightings:
+            people.setdefault(sighting.track, []).append((frame, time_s, sighting))
+    if not people:
+        return [], Reason.DAMAGED if not seen else Reason.NO_FACE
+    length = max(len(seen), math.floor((end_s - start_s) * FACE_FPS + 1e-6))
+    people = {
+        track: looks
+        for track, looks in people.items()
+        if len(looks) >= config.min_presence * length
+    }
+    if not people:
+        return [], Reason.FACE_TOO_RARE
+    if config.active_speaker and sound is not None:
+        voiced = voiced_frames(_voice(sound, start_s, end_s), length + 1)
+        track = choose(
+            {track: scores(_mouth(looks), voiced, config) for track, looks in people.items()}
+        )
+        if track is None:
+            return [], Reason.NO_ACTIVE_SPEAKER
+        note = None
+    else:
+        track = max(people, key=lambda track: (len(people[track]), -track))
+        note = Reason.MOST_PRESENT_FACE if config.active_speaker else None
+    return [(time_s, sighting) for _, time_s, sighting in people[track]], note
+
+
+def _mouth(looks: list[tuple[int, float, Sighting]]) -> Mouth:
+    mouths = np.array([sighting.mouth for _, _, sighting in looks], np.float32)
+    frames = np.array([frame for frame, _, _ in looks], np.int32)
+    return Mouth(frames, mouths[:, 0], mouths[:, 1])
+
+
+def _voice(sound: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
+    """Voice activity of an utterance, judged with a second of sound on both sides."""
+    frames = [round(t * SAMPLE_RATE / audio.HOP) for t in (start_s, end_s)]
+    margin = round(_CONTEXT_S * SAMPLE_RATE / audio.HOP)
+    low = max(0, frames[0] - margin)
+    active = audio.voice_activity(sound[low * audio.HOP : (frames[1] + margin) * audio.HOP])
+    return active[frames[0] - low : frames[1] - low]
