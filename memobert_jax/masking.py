@@ -89,7 +89,8 @@ def mask_frames(n: int, rng: np.random.Generator, ratio: float, cfg: MaskingConf
     if dice < 0.8:
         out.masked[frames] = True
     else:
-        other = rng.integers(n - cfg.span + 1, size=count)
+        other = rng.integers(max(n - cfg.span, 1), size=len(starts))
+        other += (other >= starts) & (n > cfg.span)  # another one, not the span itself
         out.source[frames] = (other[:, None] + np.arange(cfg.span)).ravel()
     return out
 
