@@ -1,0 +1,316 @@
+"""Numbers of the authors' PyTorch model (fixtures/memobert_tiny.npz) against ours.
+
+The file holds weights, inputs, every layer, the four losses and gradients of a small MEmoBERT in
+the state of the paper, computed with the authors' code; only numbers, none of their code. It is
+read here through our own batch: views with the authors' masks, two clips packed into each row.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from memobert_jax import state, step
+from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.config import ModelConfig
+from memobert_jax.masking import MaskedFrames, nothing_masked
+from memobert_jax.models.heads import EmotionHead
+from memobert_jax.packing import Limits
+
+FILE = np.load(Path(__file__).parent / "fixtures" / "memobert_tiny.npz")
+CONFIG = ModelConfig(
+    vocab_size=120,
+    face_dim=14,
+    face_emotion_dim=8,
+    speech_dim=18,
+    hidden=32,
+    layers=3,
+    heads=4,
+    mlp=64,
+    max_positions=64,
+)
+LAYOUT = Layout(
+    Limits(width=56, caps=(20, 20, 28), max_clips=3), Widths(14, 8, 18), target_share=1.0
+)
+TASKS = {"mlm_wwm": "mlm", "mspanrfr": "mfr", "mspanrckl": "mfc", "mspansrfr": "msr"}
+BOUND = 1e-5
+"""Largest difference from the authors' float32; what is reached is below 5e-6."""
+
+
+def linear(name: str) -> dict:
+    return {"kernel": FILE[f"w/{name}.weight"].T, "bias": FILE[f"w/{name}.bias"]}
+
+
+def norm(name: str) -> dict:
+    return {"scale": FILE[f"w/{name}.weight"], "bias": FILE[f"w/{name}.bias"]}
+
+
+def transform(dense: str, after: str) -> dict:
+    return {"dense": linear(dense), "norm": norm(after)}
+
+
+def frames(part: str) -> dict:
+    name = f"uniter.{part}_embeddings"
+    return {
+        "projection": linear(f"{name}.{part}_linear"),
+        "projection_norm": norm(f"{name}.{part}_layer_norm"),
+        "position": FILE[f"w/{name}.position_embeddings.weight"],
+        "mask_vector": FILE[f"w/{name}.mask_embedding.weight"][1:],
+        "norm": norm(f"{name}.LayerNorm"),
+    }
+
+
+def block(layer: int) -> dict:
+    name = f"uniter.encoder.layer.{layer}"
+    heads = lambda x: x.reshape(*x.shape[:-1], 4, 8)  # noqa: E731
+    q, k, v = (linear(f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
+    out = linear(f"{name}.attention.output.dense")
+    return {
+        "qkv": {
+            "kernel": np.stack([heads(part["kernel"]) for part in (q, k, v)], 1),
+            "bias": np.stack([heads(part["bias"]) for part in (q, k, v)]),
+        },
+        "out": {"kernel": out["kernel"].reshape(4, 8, 32), "bias": out["bias"]},
+        "attention_norm": norm(f"{name}.attention.output.LayerNorm"),
+        "up": linear(f"{name}.intermediate.dense"),
+        "down": linear(f"{name}.output.dense"),
+        "mlp_norm": norm(f"{name}.output.LayerNorm"),
+    }
+
+
+def tied_head(dense: str, after: str, bias: str) -> dict:
+    return {"transform": transform(dense, after), "bias": FILE[f"w/{bias}"]}
+
+
+def authors_params() -> dict:
+    """The authors' parameters in the places that ours have."""
+    words, predictions = "uniter.embeddings", "cls.predictions"
+    return {
+        "text": {
+            "word": FILE[f"w/{words}.word_embeddings.weight"],
+            "position": FILE[f"w/{words}.position_embeddings.weight"],
+            "type": FILE[f"w/{words}.token_type_embeddings.weight"],
+            "norm": norm(f"{words}.LayerNorm"),
+        },
+        "face": frames("img"),
+        "speech": frames("speech"),
+        "speech_type": FILE["w/uniter.speech_embeddings.token_type_embeddings.weight"][0],
+        "trunk": {"blocks": jax.tree.map(lambda *x: np.stack(x), *map(block, range(3)))},
+        "pooler": {"dense": linear("uniter.pooler.dense")},
+        "mlm_head": tied_head(
+            f"{predictions}.transform.dense",
+            f"{predictions}.transform.LayerNorm",
+            f"{predictions}.bias",
+        ),
+        "mfr_head": tied_head("feat_regress.net.0", "feat_regress.net.2", "feat_regress.bias"),
+        "msr_head": tied_head(
+            "speech_feat_regress.net.0", "speech_feat_regress.net.2", "speech_feat_regress.bias"
+        ),
+        "mfc_head": {
+            "transform": transform("region_classifier.net.0", "region_classifier.net.2"),
+            "classes": linear("region_classifier.net.3"),
+        },
+    }
+
+
+def shown_as(case: str, modality: str, clip: int, originals: np.ndarray) -> MaskedFrames:
+    """How the authors' input shows the frames of a clip: zeroed, or another frame of it."""
+    name = f"in/{case}/{modality}"
+    if f"{name}_mask" not in FILE:
+        return nothing_masked(len(originals))
+    masked = FILE[f"{name}_mask"][clip, : len(originals)].astype(bool)
+    shown = FILE[f"{name}_feat"][clip, : len(originals)]
+    source = np.arange(len(originals), dtype=np.int32)
+    for place in np.flatnonzero(~masked):
+        source[place] = np.flatnonzero((originals == shown[place]).all(1))[0]
+    return MaskedFrames(masked, source, masked)
+
+
+def clips(case: str) -> list[View]:
+    """The clips of a case, with the authors' masks and targets."""
+    plain = "clean" if case in TASKS else case
+    views = []
+    for clip, length in enumerate(FILE[f"in/{case}/text_len"]):
+        frames = {}
+        for modality, width in (("face", 14), ("speech", 18)):
+            found = f"in/{plain}/{modality}_feat" in FILE
+            n = FILE[f"in/{case}/{modality}_len"][clip] if found else 0
+            frames[modality] = (
+                FILE[f"in/{plain}/{modality}_feat"][clip, :n] if n else np.zeros((0, width))
+            )
+        emotion = np.zeros((len(frames["face"]), 8))
+        targets = {}
+        if case in TASKS:
+            where = FILE[f"in/{case}/target_positions"]
+            targets[TASKS[case]] = where[where[:, 0] == clip, 2]
+        if case == "mspanrckl":
+            emotion = FILE["in/mspanrckl/face_soft_labels"][clip, : len(emotion)]
+        views.append(
+            View(
+                ids=FILE[f"in/{case}/input_ids"][clip, :length],
+                labels=FILE[f"in/{plain}/input_ids"][clip, :length],
+                face_emotion=emotion,
+                face_mask=shown_as(case, "face", clip, frames["face"]),
+                speech_mask=shown_as(case, "speech", clip, frames["speech"]),
+                targets=targets,
+                index=clip,
+                **frames,
+            )
+        )
+    return views
+
+
+def packed(case: str) -> dict[str, np.ndarray]:
+    """The batch of a case, two clips a row, the second first; frames in float32."""
+    views = clips(case)
+    rows = [views[1::-1], views[:1:-1]]
+    batch = assemble(rows, LAYOUT, 2)
+    for name in ("face", "face_emotion", "speech"):
+        batch[name] = batch[name].astype(np.float32)
+        for row, segments in enumerate(rows):
+            values = [getattr(view, name) for view in segments]
+            n = sum(len(value) for value in values)
+            batch[name][row, :n] = np.concatenate(values) if n else 0.0
+    return batch
+
+
+def of_clip(batch: dict, values: np.ndarray, clip: int) -> np.ndarray:
+    """Rows of `values` [2, width, ...] at the slots of one clip, in slot order."""
+    row, segment = np.argwhere((batch["clip_index"] == clip) & batch["clip_valid"])[0]
+    return values[row, batch["segment_ids"][row] == segment + 1]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return state.memobert(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def params(network):
+    ours = authors_params()
+    expected = jax.tree.map(lambda x: x.shape, network.shapes)
+    assert jax.tree.map(np.shape, ours) == expected, "a parameter has no place or another shape"
+    return jax.tree.map(jnp.asarray, ours)
+
+
+@pytest.fixture(scope="module")
+def outputs(network, params):
+    """case -> (trunk input, hidden states after each layer, pooled)."""
+
+    @jax.jit
+    def forward(batch):
+        model = nnx.merge(network.graphdef, params)
+        hidden = [model.embed(batch)]
+        for depth in (1, 2, 3):
+            first = params | {"trunk": jax.tree.map(lambda x, n=depth: x[:n], params["trunk"])}
+            hidden.append(nnx.merge(network.graphdef, first)(batch))
+        return hidden, model.pooled(hidden[-1], batch)
+
+    cases = ("clean", "empty_text", "text_only", *TASKS)
+    return {case: jax.device_get(forward(packed(case))) for case in cases}
+
+
+@pytest.mark.parametrize("case", ["clean", "empty_text", "text_only"])
+def test_every_layer_gives_the_authors_hidden_states(outputs, case):
+    batch, (hidden, _) = packed(case), outputs[case]
+    for clip, mask in enumerate(FILE[f"in/{case}/attn_mask"]):
+        expected = FILE[f"out/{case}/hidden_states"][:, clip, mask == 1]
+        for layer, states in enumerate(hidden):
+            np.testing.assert_allclose(of_clip(batch, states, clip), expected[layer], atol=BOUND)
+
+
+@pytest.mark.parametrize("case", ["clean", "empty_text", "text_only", *TASKS])
+def test_the_embedders_give_the_authors_embeddings(outputs, case):
+    batch, (hidden, _) = packed(case), outputs[case]
+    compared = 0
+    for clip, lengths in enumerate(
+        zip(*(FILE[f"in/{case}/{m}_len"] for m in lengths_of(case)), strict=True)
+    ):
+        rows, at = of_clip(batch, hidden[0], clip), 0
+        for modality, length in zip(lengths_of(case), lengths, strict=True):
+            name = f"out/{case}/{modality}_embeddings"
+            if name in FILE:
+                expected = FILE[name][clip, :length]
+                np.testing.assert_allclose(rows[at : at + length], expected, atol=BOUND)
+                compared += length
+            at += length
+    assert compared > 0
+
+
+def lengths_of(case: str) -> list[str]:
+    return [m for m in ("text", "face", "speech") if f"in/{case}/{m}_len" in FILE]
+
+
+@pytest.mark.parametrize("case", ["clean", "empty_text", "text_only"])
+def test_the_pooler_gives_the_authors_pooled_states(outputs, case):
+    batch, (_, pooled) = packed(case), outputs[case]
+    for clip, expected in enumerate(FILE[f"out/{case}/pooled"]):
+        at = np.argwhere((batch["clip_index"] == clip) & batch["clip_valid"])[0]
+        np.testing.assert_allclose(pooled[tuple(at)], expected, atol=BOUND)
+
+
+@pytest.mark.parametrize("case", ["clean", "empty_text", "text_only"])
+def test_the_emotion_head_gives_the_authors_logits(case):
+    net = state.network(lambda rngs: EmotionHead(CONFIG, 8, rngs))
+    head = {
+        "classifier": {
+            "transform": transform("output.output.0", "output.output.2"),
+            "classes": linear("output.output.3"),
+        }
+    }
+    logits = nnx.merge(net.graphdef, head)(FILE[f"out/{case}/pooled"], None)
+    np.testing.assert_allclose(logits, FILE[f"out/{case}/vqa_logits"], atol=BOUND)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_masked_inputs_give_the_authors_last_hidden_states(outputs, task):
+    batch, (hidden, _) = packed(task), outputs[task]
+    for clip, mask in enumerate(FILE[f"in/{task}/attn_mask"]):
+        expected = FILE[f"out/{task}/hidden_last"][clip, mask == 1]
+        np.testing.assert_allclose(of_clip(batch, hidden[-1], clip), expected, atol=BOUND)
+
+
+@pytest.fixture(scope="module")
+def gradients_of(params):
+    """task -> (gradients, loss sums, counts), by the program that all four share in training."""
+    # Without dropout: a model of rate 0 is what the authors' eval() mode is.
+    still = state.memobert(dataclasses.replace(CONFIG, dropout=0.0))
+    shares = dict.fromkeys(TASKS.values(), 0.25)  # only the task that has targets counts
+
+    @jax.jit
+    def gradients(batch):
+        return step.gradients(still, params, batch, shares, jax.random.key(0), accumulate=1)
+
+    return functools.cache(lambda task: jax.device_get(gradients(packed(task))))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_loss_is_the_authors(gradients_of, task):
+    _, sums, counts = gradients_of(task)
+    count = len(FILE[f"in/{task}/targets"])
+    assert counts == {name: count * (name == TASKS[task]) for name in counts}
+    loss = sums[TASKS[task]] / count
+    np.testing.assert_allclose(loss, FILE[f"out/{task}/loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_gradient_is_the_authors(gradients_of, task):
+    grads, _, _ = gradients_of(task)
+    blocks = grads["trunk"]["blocks"]
+    ours = {
+        "uniter.img_embeddings.img_linear.weight": grads["face"]["projection"]["kernel"].T,
+        "uniter.speech_embeddings.speech_linear.weight": grads["speech"]["projection"]["kernel"].T,
+        "uniter.encoder.layer.1.attention.self.query.weight": blocks["qkv"]["kernel"][1, :, 0]
+        .reshape(32, 32)
+        .T,
+        "uniter.embeddings.word_embeddings.weight": grads["text"]["word"],
+    }
+    for name, gradient in ours.items():
+        expected = FILE[f"out/{task}/grad/{name}"]
+        worst = np.abs(gradient - expected).max() / np.abs(expected).max()
+        assert worst < BOUND, f"{name}: {worst:.1e} of its largest entry"
