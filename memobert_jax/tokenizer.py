@@ -36,7 +36,11 @@ class Encoded(NamedTuple):
 
 
 class Tokenizer:
-    """A SentencePiece model. Pickles as its bytes."""
+    """A SentencePiece model. Pickles as its bytes.
+
+    Raises:
+      ValueError: if the bytes are no such model, or one trained by another program.
+    """
 
     pad_id, unk_id, cls_id, sep_id, mask_id = PAD_ID, UNK_ID, CLS_ID, SEP_ID, MASK_ID
 
@@ -44,7 +48,13 @@ class Tokenizer:
         import sentencepiece
 
         self.model = model
-        self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._pieces = sentencepiece.SentencePieceProcessor()
+        try:
+            self._pieces.LoadFromSerializedProto(model)
+        except RuntimeError as error:
+            raise ValueError(
+                f"these {len(model)} bytes are no SentencePiece model, or a damaged one: {error}"
+            ) from error
         names = tuple(self._pieces.id_to_piece(i) for i in range(len(SPECIAL)))
         if names != SPECIAL:
             raise ValueError(
@@ -100,6 +110,7 @@ def load(path: str | Path) -> Tokenizer:
 
     Raises:
       FileNotFoundError: if there is none.
+      ValueError: if it is damaged or of another program; the message names it.
     """
     path = Path(path)
     if not path.is_file():
@@ -107,7 +118,10 @@ def load(path: str | Path) -> Tokenizer:
             f"no tokenizer at {str(path)!r}: train one with `python -m memobert_jax.tokenizer "
             "--input=FEATURES_DIR --output=FILE.model`"
         )
-    return Tokenizer(path.read_bytes())
+    try:
+        return Tokenizer(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def train(
