@@ -1,5 +1,8 @@
 """Sound lies at its time, survives storage, and voice is told from silence."""
 
+import fractions
+
+import av
 import media_samples as samples
 import numpy as np
 import pytest
@@ -37,6 +40,50 @@ def test_sound_that_starts_late_begins_with_silence(tmp_path):
 @pytest.mark.parametrize(("late", "length"), [(0, 100), (300, 100), (2000, 2100), (-2000, 0)])
 def test_gaps_are_filled_overlaps_cut_and_drift_ignored(late, length):
     assert len(audio._place(np.ones(100, np.int16), late)) == length
+
+
+def frame(rate, layout, start_s, seconds=0.5, fmt="s16"):
+    channels = av.AudioLayout(layout).nb_channels
+    data = np.full((1, round(rate * seconds) * channels), 5000, np.int16)
+    out = av.AudioFrame.from_ndarray(data, format=fmt, layout=layout)
+    out.sample_rate, out.time_base = rate, fractions.Fraction(1, rate)
+    out.pts = round(start_s * rate)
+    return out
+
+
+def test_sound_whose_format_changes_on_the_way_is_read_on():
+    frames = [frame(48_000, "stereo", 0), frame(44_100, "mono", 0.5), frame(44_100, "mono", 1.0)]
+    out = list(audio._resampled(frames))
+    assert {(f.sample_rate, f.layout.name, f.format.name) for f in out} == {(RATE, "mono", "s16")}
+    assert sum(f.samples for f in out) == pytest.approx(1.5 * RATE, abs=200)
+    assert list(audio._resampled([])) == []
+
+
+def test_a_time_stamp_far_beyond_the_end_is_not_believed(tmp_path, monkeypatch):
+    path = samples.write_media(tmp_path / "a.mka", sound=samples.babble(1), audio_codec="flac")
+    plain = audio._resampled
+
+    def late(frames):
+        for number, out in enumerate(plain(frames)):
+            if number % 2:
+                out.pts = 10**12
+            yield out
+
+    monkeypatch.setattr(audio, "_resampled", late)
+    assert 0 < len(audio.read_pcm16(path)) <= 1.1 * RATE
+
+
+def test_a_gap_in_the_middle_keeps_what_follows_at_its_time(tmp_path):
+    path = tmp_path / "gap.mka"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("flac", rate=RATE, layout="mono")
+        for start_s in (0.0, 2.0):
+            out.mux(stream.encode(frame(RATE, "mono", start_s)))
+        out.mux(stream.encode(None))
+    sound = np.abs(audio.read(path))
+    assert len(sound) == pytest.approx(2.5 * RATE, abs=RATE // 20)
+    assert sound[round(0.6 * RATE) : round(1.9 * RATE)].max() < 0.01
+    assert sound[round(2.05 * RATE) : round(2.45 * RATE)].min() > 0.1
 
 
 def test_a_file_without_sound_has_no_samples(tmp_path):

@@ -1,6 +1,9 @@
 """Sound: 16 kHz mono samples placed by time, FLAC, and energy-based voice activity."""
 
+import contextlib
 import io
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -14,6 +17,7 @@ HOP = SAMPLE_RATE // 100
 """Samples of one voice activity frame, 10 ms."""
 
 _DRIFT_S = 0.04
+_BEYOND_END_S = 60.0
 _SILENCE_DB = -60.0
 _LEAST_RANGE_DB = 6.0
 _THRESHOLD = 0.4
@@ -39,27 +43,47 @@ def read_pcm16(path: str | Path) -> np.ndarray:
         if stream is None:
             return np.zeros(0, np.int16)
         stream.thread_type = "NONE"
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
         zero = container.origin(media)
+        # A time stamp far beyond the declared length is damage, not an hour of silence.
+        limit = ((media.duration or 0) / av.time_base + _BEYOND_END_S) * SAMPLE_RATE
         parts: list[np.ndarray] = []
         written = 0
-        for packet in container.packets(media, stream):
-            for frame in _decode(packet, resampler):
-                samples = frame.to_ndarray()[0]
-                if frame.pts is not None:
-                    place = round((float(frame.pts * frame.time_base) - zero) * SAMPLE_RATE)
-                    samples = _place(samples, place - written)
-                parts.append(samples)
-                written += len(samples)
+        for frame in _resampled(_decoded(container.packets(media, stream))):
+            samples = frame.to_ndarray()[0]
+            if frame.pts is not None:
+                place = round((float(frame.pts * frame.time_base) - zero) * SAMPLE_RATE)
+                if place > limit and place - written > len(samples):
+                    continue
+                samples = _place(samples, place - written)
+            parts.append(samples)
+            written += len(samples)
     return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 
-def _decode(packet: "av.Packet", resampler: "av.AudioResampler") -> list["av.AudioFrame"]:
+def _decoded(packets: Iterable["av.Packet"]) -> Iterator["av.AudioFrame"]:
+    """Frames of the packets that can be decoded."""
+    for packet in packets:
+        with contextlib.suppress(av.error.FFmpegError):
+            yield from packet.decode()
+
+
+def _resampled(frames: Iterable["av.AudioFrame"]) -> Iterator["av.AudioFrame"]:
+    """The frames as 16 kHz mono s16; their format may change on the way."""
+    resampler, kind = None, None
+    for frame in itertools.chain(frames, [None]):
+        now = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
+        if now != kind:
+            if resampler is not None:
+                yield from _resample(resampler, None)
+            resampler, kind = None, now
+        if frame is not None:
+            resampler = resampler or av.AudioResampler("s16", "mono", SAMPLE_RATE)
+            yield from _resample(resampler, frame)
+
+
+def _resample(resampler: "av.AudioResampler", frame: "av.AudioFrame | None"):
     try:
-        frames = packet.decode()
-        if packet.size == 0:
-            frames = [*frames, None]
-        return [out for frame in frames for out in resampler.resample(frame)]
+        return resampler.resample(frame)
     except av.error.FFmpegError:
         return []
 

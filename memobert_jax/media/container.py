@@ -62,7 +62,7 @@ def packets(container, stream) -> Iterator["av.Packet"]:
     while True:
         try:
             packet = next(demuxed, None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):  # IndexError: a stream that appeared on the way
             return
         if packet is None:
             return

@@ -26,6 +26,7 @@ class Reason(enum.StrEnum):
     NO_SUBTITLES = "no_subtitles"
     SUBTITLE_NO_CUES = "subtitle_no_cues"
     COPY = "copy"
+    CRASHED = "crashed"
     # Part of a file.
     DAMAGED = "damaged"
     OUTSIDE_CUES = "outside_cues"
@@ -64,6 +65,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_SUBTITLES: "no subtitle file and no subtitle stream, and text is required",
     Reason.SUBTITLE_NO_CUES: "the subtitles hold no cue that can be read",
     Reason.COPY: "the same file under another name",
+    Reason.CRASHED: "reading it ended the process twice: damaged, or too large for the memory",
     Reason.DAMAGED: "the media cannot be decoded here",
     Reason.OUTSIDE_CUES: "no utterance here",
     Reason.CUE_WITHOUT_WORDS: "a cue of music or sound descriptions only",

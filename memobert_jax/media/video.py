@@ -31,6 +31,7 @@ SUFFIXES = frozenset(
 
 _TIE_S = 1e-6
 _LONGEST_HOLD_S = 60.0
+_WIDEST_PIXEL = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,15 +123,17 @@ def frames(
                 tick = max(0, math.ceil(now * fps - 0.5))
                 before = (now, frame)
             while tick / fps <= now:
-                nearest = before[1] if _is_nearer(tick / fps, before[0], now) else frame
-                if _inside(tick / fps, spans) and not nearest.is_corrupt:
-                    yield tick / fps, _rgb(nearest, stream, convert)
+                if _inside(tick / fps, spans):
+                    nearest = before[1] if _is_nearer(tick / fps, before[0], now) else frame
+                    if (picture := _rgb(nearest, stream, convert)) is not None:
+                        yield tick / fps, picture
                 tick += 1
             before = (now, frame)
         hold_s = 1 / float(stream.average_rate or fps)
         while before is not None and tick / fps < before[0] + hold_s:
-            if _inside(tick / fps, spans) and not before[1].is_corrupt:
-                yield tick / fps, _rgb(before[1], stream, convert)
+            picture = _rgb(before[1], stream, convert) if _inside(tick / fps, spans) else None
+            if picture is not None:
+                yield tick / fps, picture
             tick += 1
 
 
@@ -226,10 +229,17 @@ def _decode(packet: "av.Packet", shown: frozenset[int] | None) -> list["av.Video
         return []
 
 
-def _rgb(frame: "av.VideoFrame", stream, convert: VideoReformatter) -> np.ndarray:
-    """u8 [height, width, 3], square pixels, turned upright by the stream's rotation."""
+def _rgb(frame: "av.VideoFrame", stream, convert: VideoReformatter) -> np.ndarray | None:
+    """u8 [height, width, 3], square pixels, turned upright; None for a picture that is damaged."""
+    if frame.is_corrupt:
+        return None
     aspect = stream.sample_aspect_ratio or 1
-    width = frame.width if aspect == 1 else round(frame.width * aspect)
-    picture = convert.reformat(frame, width=width, height=frame.height, format="rgb24").to_ndarray()
+    believable = 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL
+    width = round(frame.width * aspect) if believable else frame.width
+    try:
+        shown = convert.reformat(frame, width=width, height=frame.height, format="rgb24")
+    except av.error.FFmpegError:
+        return None
     turns = round(frame.rotation / 90) % 4
+    picture = shown.to_ndarray()
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
