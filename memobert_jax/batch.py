@@ -15,6 +15,7 @@
 | `<objective>_slot`, `_valid` | i32, bool [rows, targets] | slots that are predicted |
 | `mlm_label`; `mfr_index`, ... | i32 [rows, targets] | the piece; the place in the buffer |
 | `overflow` | i32 [rows, 1] | targets beyond the fixed number, not predicted |
+| `damaged` | i32 [rows, 1] | clips that could not be read and are empty |
 """
 
 import dataclasses
@@ -82,6 +83,7 @@ class View:
       face_mask, speech_mask: how frames are shown.
       targets: objective -> i32 places in its modality.
       index: which clip of its dataset.
+      damaged: whether it is empty because it could not be read.
     """
 
     ids: np.ndarray
@@ -93,6 +95,7 @@ class View:
     speech_mask: MaskedFrames
     targets: Mapping[str, np.ndarray]
     index: int = -1
+    damaged: bool = False
 
     @property
     def lengths(self) -> tuple[int, int, int]:
@@ -144,7 +147,7 @@ def empty_batch(rows: int, layout: Layout) -> dict[str, np.ndarray]:
         n = layout.targets(objective)
         batch[f"{objective}_slot"], batch[f"{objective}_valid"] = ints(n), flags(n)
         batch["mlm_label" if objective == "mlm" else f"{objective}_index"] = ints(n)
-    batch["overflow"] = ints(1)
+    batch["overflow"], batch["damaged"] = ints(1), ints(1)
     return batch
 
 
@@ -186,6 +189,7 @@ def _fill_row(out: dict, views: Sequence[View], layout: Layout) -> None:
             slot += length
         out["clip_slot"][segment], out["clip_valid"][segment] = first_slot["text"], True
         out["clip_index"][segment] = view.index
+        out["damaged"] += view.damaged
         out["overflow"] += _targets(out, view, layout, used, first_slot, predicted)
         _frames(out, view, used)
         for modality, length in zip(caps, view.lengths, strict=True):

@@ -121,7 +121,7 @@ def masked_view(
       shares: of the objectives, for `one`.
       one: mask for a single objective, drawn by share among those the clip has the modality for.
     """
-    item = read_clip(dataset, clip, cfg.data.skip_corrupt)
+    item, damaged = read_clip(dataset, clip, cfg.data.skip_corrupt)
     pieces = tokenizer.encode(item["text"])
     ids = special_ids(pieces.ids, tokenizer)
     item |= {
@@ -147,7 +147,7 @@ def masked_view(
     if "msr" in names:
         speech = mask_frames(len(view.speech), rng, cfg.masking.speech_ratio, cfg.masking)
         changes["speech_mask"], targets["msr"] = speech, np.flatnonzero(speech.targets)
-    return dataclasses.replace(view, targets=targets, **changes)
+    return dataclasses.replace(view, targets=targets, damaged=damaged, **changes)
 
 
 @dataclasses.dataclass(frozen=True)

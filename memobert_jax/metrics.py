@@ -112,5 +112,5 @@ def summarise(window: list[Mapping[str, np.ndarray]], shares: Mapping[str, float
         out[f"targets/{name}"] = count / len(window)
     present = {name: share for name, share in shares.items() if out[f"targets/{name}"]}
     out["loss"] = sum(s * out[f"loss/{n}"] for n, s in present.items()) / sum(present.values())
-    summed = ("skipped", "overflow", "clips", "tokens")
+    summed = ("skipped", "overflow", "damaged", "clips", "tokens")
     return out | {n: v if n in summed else v / len(window) for n, v in totals.items()}

@@ -100,12 +100,15 @@ def widths_of(datasets: Sequence[FeaturesDataset]) -> Widths:
     return Widths(face, emotion if emotion > 1 else 0, speech)
 
 
-def read_clip(dataset: FeaturesDataset, clip: int, skip_corrupt: bool) -> dict:
-    """A clip; a damaged one is empty where the user chose so, and positions do not shift."""
+def read_clip(dataset: FeaturesDataset, clip: int, skip_corrupt: bool) -> tuple[dict, bool]:
+    """(a clip, False); a damaged one is (empty, True) where the user chose so.
+
+    Its place stays its own, so that no other clip shifts.
+    """
     try:
-        return dataset.read(clip, TRAINING_FIELDS)
+        return dataset.read(clip, TRAINING_FIELDS), False
     except ValueError as error:
         if not skip_corrupt:
             raise
         logging.warning("skipped: %s", error)
-        return record.blank("features", dataset.widths)
+        return record.blank("features", dataset.widths), True

@@ -91,6 +91,7 @@ def make_train_step(
             "clips": jnp.sum(batch["clip_valid"], dtype=jnp.float32),
             "tokens": jnp.sum(batch["segment_ids"] > 0, dtype=jnp.float32),
             "overflow": jnp.sum(batch["overflow"], dtype=jnp.float32),
+            "damaged": jnp.sum(batch["damaged"], dtype=jnp.float32),
         }
         return TrainState(new.step, *kept), scalars
 

@@ -1,0 +1,70 @@
+"""Tiny pre-training runs for tests: two layers of width 32 on a few dozen clips."""
+
+import dataclasses
+from pathlib import Path
+
+import samples
+
+from memobert_jax import tokenizer
+from memobert_jax.config import (
+    DataConfig,
+    MaskingConfig,
+    MeshConfig,
+    ModelConfig,
+    ObjectivesConfig,
+    OptimConfig,
+    PretrainConfig,
+)
+
+TEXTS = [f"{phrase} , i am {word} ." for phrase in samples.PHRASES for word in samples.WORDS]
+WITH_EMOTION = samples.WIDTHS | {"face_emotion": 4}
+
+BASE = PretrainConfig(
+    steps=8,
+    log_every=2,
+    eval_every=4,
+    eval_rows=4,
+    checkpoint_every=4,
+    data=DataConfig(
+        batch_rows=8,
+        row_width=128,
+        text_cap=48,
+        face_cap=48,
+        speech_cap=80,
+        max_clips=4,
+        max_text=32,
+        max_face=20,
+        max_speech=40,
+    ),
+    model=ModelConfig(hidden=32, layers=2, heads=4, mlp=64, max_positions=64),
+    optim=OptimConfig(peak_lr=1e-3, warmup_steps=2),
+    mesh=MeshConfig(),
+    masking=MaskingConfig(),
+    objectives=ObjectivesConfig(),
+)
+
+
+def tokens() -> tokenizer.Tokenizer:
+    return tokenizer.train(TEXTS, 100)
+
+
+def saved_tokens(folder: Path) -> str:
+    path = folder / "words.model"
+    tokenizer.save(tokens(), path)
+    return str(path)
+
+
+def config(*sources, **changes) -> PretrainConfig:
+    """BASE on `sources` (folders, or (folder, weight) pairs), with changes.
+
+    A change of a section is a dict of its fields: `config(path, data={"batch_rows": 4})`.
+    """
+    pairs = [s if isinstance(s, tuple) else (s, 1.0) for s in sources]
+    changes.setdefault("data", {})
+    changes["data"] |= {"sources": tuple((str(path), float(weight)) for path, weight in pairs)}
+    sections = {
+        name: dataclasses.replace(getattr(BASE, name), **fields)
+        for name, fields in changes.items()
+        if isinstance(fields, dict)
+    }
+    return dataclasses.replace(BASE, **(changes | sections))
