@@ -4,6 +4,8 @@ import fractions
 import hashlib
 import json
 import os
+import signal
+import threading
 from pathlib import Path
 
 import av
@@ -14,6 +16,7 @@ from memobert_jax import record
 from memobert_jax.media import clips, ledger, subtitles
 from memobert_jax.media.ledger import Reason
 from tfds_builders import build
+from tfds_builders.extraction import extract_one
 
 
 def fake_identity(path, utterances=None, labels=None) -> str:
@@ -59,6 +62,14 @@ def fake_extract(path, config, *, video_id=None, utterances=None, labels=None, t
     return clips.Extraction(out, timeline.ledger())
 
 
+def extract_or_die(numbered, config, store, folder) -> None:
+    """`extraction.extract_one` with `fake_extract`; a file that says "deadly" kills the process."""
+    clips.extract, clips.identity = fake_extract, fake_identity
+    if "deadly" in Path(numbered[1].path).read_text():
+        os.kill(os.getpid(), signal.SIGKILL)
+    extract_one(numbered, config, store, folder)
+
+
 def extracted() -> list[str]:
     """The videos that `fake_extract` was called with, in order."""
     log = Path(os.environ["EXTRACTED"])
@@ -93,6 +104,23 @@ def read_dataset(folder: Path) -> dict[str, list[dict]]:
 
 def read_ledgers(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+
+
+def work_or_die(item: int, folder: str) -> None:
+    """Work for `processes`: 3 dies each time, 5 the first time, 99 raises; others leave a file."""
+    if item == 3 or (item == 5 and not (Path(folder) / "second").exists()):
+        (Path(folder) / "second").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == 99:
+        raise OSError("the disk is full")
+    (Path(folder) / f"done {item}").touch()
+
+
+def work_until_orphaned(item: int) -> None:
+    """Ends the parent, then waits for what cannot come."""
+    print("working", flush=True)
+    os.kill(os.getppid(), signal.SIGKILL)
+    threading.Event().wait()
 
 
 def make_media(path: Path, seconds: float = 2.0, video: bool = True, sound: bool = True) -> Path:

@@ -187,6 +187,19 @@ def test_a_killed_build_goes_on_and_gives_equal_records(tmp_path, monkeypatch):
     assert not list(dataset(tmp_path / "data").parent.glob("*incomplete*"))
 
 
+def test_a_video_that_kills_its_process_twice_costs_itself(tmp_path, monkeypatch):
+    from tfds_builders import extraction
+
+    corpus = kit.make_corpus(tmp_path / "in", 4)
+    (corpus / "v1.mp4").write_text("deadly")
+    monkeypatch.setattr(extraction, "extract_one", kit.extract_or_die)
+    said = kit.run_build("video_corpus", corpus, tmp_path / "data", workers=2)
+    lines = {line["video_id"]: line for line in kit.read_ledgers(dataset(tmp_path / "data"))}
+    assert lines["v1.mp4"]["dropped"] == {"crashed": {"seconds": 0.0, "count": 1}}
+    assert sum(line["clips"] for line in lines.values()) == 6
+    assert "crashed" in said
+
+
 def test_a_disk_that_fills_while_assembling_gives_no_dataset(tmp_path):
     corpus = kit.make_corpus(tmp_path / "in", 2)
     for path in corpus.iterdir():

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from memobert_jax import datasets
-from tfds_builders import extraction, runs
+from tfds_builders import extraction, progress, runs
 from tfds_builders.extraction import Outcome
 
 
@@ -65,15 +65,15 @@ def plan(
     return shards, info
 
 
-def write(shards: Sequence[Shard], store: Path, settings: runs.Settings) -> None:
-    """Writes all shards in one Beam run.
+def write(shards: Sequence[Shard], settings: runs.Settings, parent: Path) -> None:
+    """Writes all shards in one Beam run; a folder in `parent` serves its progress bar meanwhile.
 
     Raises:
       OSError, RuntimeError: if a shard cannot be written or a worker died.
     """
     videos = sum(len(shard.files) for shard in shards)
-    with runs.run_folder(store) as folder, runs.progress(folder, videos, "assembling"):
-        runs.for_each(shards, settings, _write_shard, str(folder), in_processes=False)
+    with progress.run_folder(parent) as folder, progress.bar(folder, videos, "assembling"):
+        runs.for_each(shards, settings, _write_shard, str(folder))
     missing = [shard.path for shard in shards if not Path(shard.path).is_file()]
     if missing:
         raise RuntimeError(f"{len(missing)} shards were not written, such as {missing[0]}")
@@ -92,7 +92,7 @@ def _records(shard: Shard, folder: str) -> Iterator[bytes]:
         _, records = extraction.read(file)
         count += len(records)
         yield from records
-        runs.mark(folder, Path(file).stem)
+        progress.mark(folder, Path(file).stem)
     if count != shard.clips:
         raise RuntimeError(f"the store gave {count} clips, {shard.clips} were expected")
 

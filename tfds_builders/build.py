@@ -173,6 +173,9 @@ def main(argv: Sequence[str]) -> int:
         logging.debug("refused", exc_info=True)
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return 130
     return 0
 
 

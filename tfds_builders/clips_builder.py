@@ -91,16 +91,17 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
         sources = self.sources(download_config.manual_dir or dl_manager.manual_dir)
         store = Path(self.data_dir_root) / "extracted"
         extract = self.builder_config.extract
-        outcomes = runs.extract_all(sources, extract, store, settings)
+        folder = Path(self.data_dir)  # unfinished: TFDS renames it at the end
+        outcomes = runs.extract_all(sources, extract, store, settings, folder)
         check_any_clip(outcomes)
         splits = self.assign_splits(sources, outcomes)
         check_duplicates(splits)
         shards, infos = assemble.plan_all(
             splits, self._get_filename_template, download_config.get_shard_config()
         )
-        assemble.write(shards, store, settings)
+        assemble.write(shards, settings, folder)
         self.info.set_splits(tfds.core.SplitDict(infos))
-        _write_ledger(Path(self.data_dir) / LEDGER_FILE, splits)
+        _write_ledger(folder / LEDGER_FILE, splits)
         self.info.metadata.clear()
         self.info.metadata.update(
             extract=config.as_dict(extract),

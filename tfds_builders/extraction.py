@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from array_record.python import array_record_module
 
@@ -24,6 +25,7 @@ from memobert_jax.config import ExtractConfig
 from memobert_jax.media import clips, ledger
 from memobert_jax.media.ledger import Reason
 from memobert_jax.media.subtitles import Utterance
+from tfds_builders import progress
 
 SUFFIX = ".array_record"
 
@@ -116,6 +118,16 @@ def ensure(source: Source, extract: ExtractConfig, store: str | Path) -> Outcome
         )
         write(file, entry, records)
     return _outcome(source, str(file), records, entry)
+
+
+def extract_one(
+    numbered: tuple[int, Source], extract: ExtractConfig, store: str, folder: str
+) -> None:
+    """`ensure` as a worker does it: the outcome of source n is left in `folder`/n.json."""
+    cv2.setNumThreads(1)  # the videos are the parallel work
+    number, source = numbered
+    outcome = ensure(source, extract, store)
+    progress.mark(folder, f"{number}.json", json.dumps(dataclasses.asdict(outcome)))
 
 
 def _outcome(source: Source, file: str, records: Sequence[bytes], entry: dict[str, Any]) -> Outcome:
