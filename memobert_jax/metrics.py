@@ -27,7 +27,7 @@ class Writer:
 
         path = Path(workdir) / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_after(path, start_step)
+        _drop_after(path, start_step or -1)  # a run from the start has no lines yet
         self._file = path.open("a", encoding="utf-8")
         self._events = SummaryWriter(
             str(Path(workdir) / "tensorboard"), purge_step=start_step + 1 if start_step else None
@@ -103,14 +103,19 @@ class Clock:
 
 
 def summarise(window: list[Mapping[str, np.ndarray]], shares: Mapping[str, float]) -> dict:
-    """Scalars of a window of steps: loss per objective over all its targets, means of the rest."""
-    totals = {name: float(np.sum([scalars[name] for scalars in window])) for name in window[0]}
-    out = {}
+    """Scalars of a window of steps: loss per objective over all its targets, means of the rest.
+
+    Skipped steps are counted, but their losses and norms are left out. NaN where nothing is left.
+    """
+    summed = ("skipped", "overflow", "damaged", "clips", "tokens")
+    kept = [scalars for scalars in window if not scalars["skipped"]] or window
+    totals = {name: float(np.sum([scalars[name] for scalars in kept])) for name in window[0]}
+    out = {name: float(np.sum([scalars[name] for scalars in window])) for name in summed}
     for name in shares:
         count = totals.pop(f"count/{name}")
         out[f"loss/{name}"] = totals.pop(f"sum/{name}") / count if count else math.nan
-        out[f"targets/{name}"] = count / len(window)
+        out[f"targets/{name}"] = count / len(kept)
     present = {name: share for name, share in shares.items() if out[f"targets/{name}"]}
-    out["loss"] = sum(s * out[f"loss/{n}"] for n, s in present.items()) / sum(present.values())
-    summed = ("skipped", "overflow", "damaged", "clips", "tokens")
-    return out | {n: v if n in summed else v / len(window) for n, v in totals.items()}
+    weighted = sum(share * out[f"loss/{name}"] for name, share in present.items())
+    out["loss"] = weighted / sum(present.values()) if present else math.nan
+    return {name: total / len(kept) for name, total in totals.items()} | out

@@ -26,15 +26,16 @@ def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
 def decay_mask(params: Any, cfg: OptimConfig) -> Any:
     """True where weight decay applies: no bias, no layer norm.
 
-    With `decay_modality_norms` the layer norms of embedders and heads are decayed, scale and bias
-    apart, as in the original, whose exclusion list matches only names of the trunk.
+    With `decay_modality_norms` the layer norms of frame projections and of the heads, but for the
+    word head, have their scales decayed, as in the original, whose exclusion list matches only
+    what BERT calls its norms.
     """
 
     def decayed(path, _) -> bool:
         names = [key.key for key in path]
         norm = any(name.endswith("norm") for name in names)
-        if norm and cfg.decay_modality_norms and any(n in names for n in _MODALITY_NORMS):
-            return names[-1] != "bias"
+        if norm and cfg.decay_modality_norms and "mlm_head" not in names:
+            norm = not any(name in names for name in _MODALITY_NORMS)
         return names[-1] != "bias" and not norm
 
     return jax.tree_util.tree_map_with_path(decayed, params)
