@@ -161,6 +161,15 @@ def test_a_missing_file_is_a_reason_and_is_not_stored(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_a_file_that_may_not_be_read_is_a_reason_not_the_end(source, tmp_path, monkeypatch):
+    def refuse(*args):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(clips, "identity", refuse)
+    outcome = extraction.ensure(source, CONFIG, tmp_path / "store")
+    assert outcome.ledger["dropped"] == {"unreadable": {"seconds": 0.0, "count": 1}}
+
+
 def test_the_ledger_does_not_tell_where_the_build_ran(stored, tmp_path):
     assert stored[0].ledger["path"] == "v.mp4"
     assert str(tmp_path) not in str(stored[0].ledger)

@@ -159,7 +159,7 @@ def fingerprint(sources: Sequence[Source]) -> str:
     for source in sources:
         digest.update(repr((source.video_id, source.split, sorted(source.labels.items()))).encode())
         for utterance in source.utterances or ():
-            digest.update(repr((utterance, sorted(utterance.fields.items()))).encode())
+            digest.update(repr(utterance).encode())
         path = Path(source.path)
         if not source.path or not path.is_file():
             continue

@@ -106,16 +106,16 @@ def ensure(source: Source, extract: ExtractConfig, store: str | Path) -> Outcome
     """
     try:
         file = Path(store) / fingerprint(extract) / f"{key(source)}{SUFFIX}"
-    except OSError:
-        return _outcome(source, "", [], _extract(source, extract).ledger)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = Reason.MISSING_FILE if missing else Reason.UNREADABLE
+        return _outcome(source, "", [], ledger.failed(source.video_id, "", "", reason))
     try:
         entry, records = read(file)
     except (FileNotFoundError, DamagedStoreFile):
         extraction = _extract(source, extract)
-        entry, records = (
-            extraction.ledger,
-            [codec.serialize(clip, "clips") for clip in extraction.clips],
-        )
+        entry = extraction.ledger
+        records = [codec.serialize(clip, "clips") for clip in extraction.clips]
         write(file, entry, records)
     return _outcome(source, str(file), records, entry)
 

@@ -19,6 +19,7 @@ class Reason(enum.StrEnum):
 
     # The whole file.
     MISSING_FILE = "missing_file"
+    UNREADABLE = "unreadable"
     EMPTY_FILE = "empty_file"
     NOT_MEDIA = "not_media"
     NO_VIDEO = "no_video"
@@ -58,6 +59,7 @@ class Reason(enum.StrEnum):
 
 EXPLANATIONS: dict[Reason, str] = {
     Reason.MISSING_FILE: "the file is not there",
+    Reason.UNREADABLE: "the file cannot be read: look at its rights and its disk",
     Reason.EMPTY_FILE: "the file has no bytes",
     Reason.NOT_MEDIA: "no media container that can be opened: copy or download the file again",
     Reason.NO_VIDEO: "no video stream, and faces are required",
