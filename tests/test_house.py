@@ -134,6 +134,13 @@ def test_every_requirement_has_its_why_in_contributing():
     assert not unexplained
 
 
+def test_every_module_stands_in_the_map_of_contributing():
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("## The map of files")[1].split("\n## ")[0]
+    modules = {p.stem for p in (ROOT / "memobert_jax").iterdir() if p.suffix == ".py"}
+    unnamed = modules - {"__init__"} - set(re.findall(r"\w+", text))
+    assert not unnamed
+
+
 def test_jax_for_accelerators_has_the_bounds_of_jax():
     bounds = {str(r.specifier) for r in requirements() if r.name == "jax"}
     assert len(bounds) == 1
