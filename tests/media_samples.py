@@ -92,7 +92,9 @@ def write_media(
     with av.open(str(path), "w", options=options or {}) as out:
         video = audio = text = None
         if pictures:
-            video = out.add_stream(video_codec, rate=fps, options={"threads": "1", **(video_options or {})})
+            video = out.add_stream(
+                video_codec, rate=fps, options={"threads": "1", **(video_options or {})}
+            )
             video.height, video.width = pictures[0].shape[:2]
             video.pix_fmt = "rgb24" if video_codec == "rawvideo" else "yuv420p"
         if sound is not None:
