@@ -180,8 +180,8 @@ def test_the_dataset_has_the_splits_and_labels_of_the_table(fake, tmp_path):
     assert {name: len(part) for name, part in data.items()} == {"train": 2, "test": 2}
     labels = {name: record.EMOTIONS[c["emotion"]] for name, c in by_id.items() if c["emotion"] >= 0}
     assert labels == {"v0.mp4_0": "anger", "v0.mp4_1": "happiness", "v1.mp4_0": "sadness"}
-    assert by_id["line_5_0"]["text"] == "four"
-    assert by_id["line_5_0"]["emotion"] == -1
+    assert by_id["line_5_00000"]["text"] == "four"
+    assert by_id["line_5_00000"]["emotion"] == -1
     assert by_id["v0.mp4_0"]["text"] == "the [MASK] fell"
     assert by_id["v0.mp4_0"]["arousal"] == np.float32(0.25)
     assert np.isnan(by_id["v0.mp4_1"]["arousal"])
@@ -213,3 +213,22 @@ def test_another_label_in_the_table_is_another_dataset(fake, tmp_path):
     (corpus / "clips.csv").write_text(f"{HEADER}\nv0.mp4,,,a,mad,,train\n")
     with pytest.raises(ValueError, match="other input"):
         kit.run_build("folder_corpus", corpus, tmp_path / "data")
+
+
+@pytest.mark.real_data
+def test_real_video_sound_and_text_meet_in_one_dataset(real_data_root, tmp_path):
+    root = real_data_root / "ravdess"
+    sound = "speech/03-01-03-01-01-01-02.opus"
+    seen = "actor01_mp4/01-01-08-01-01-02-01.mp4"
+    said = "Kids are talking by the door."
+    table = tmp_path / "table.csv"
+    table.write_text(
+        f"{HEADER}\n{seen},,,{said},surprised,actor01,test\n{sound},,,{said},happy,actor02,test\n"
+        f",,,{said},neutral,actor03,test\n"
+    )
+    kit.run_build("folder_corpus", root, tmp_path / "data", csv=str(table))
+    data = kit.read_dataset(tmp_path / "data" / "folder_corpus" / "default" / "1.0.0")
+    by_speaker = {clip["speaker"]: clip for clip in data["test"]}
+    has = {name: (len(c["faces"]) > 20, len(c["speech"]) > 9000) for name, c in by_speaker.items()}
+    assert has == {"actor01": (True, True), "actor02": (False, True), "actor03": (False, False)}
+    assert {clip["text"] for clip in data["test"]} == {said}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import builders_kit as kit
+import builders_work
 import pytest
 
 from tfds_builders import processes
@@ -20,7 +20,7 @@ def run(tmp_path):
         (tmp_path / "begun").mkdir()
         processes.for_each(
             items,
-            kit.work_or_die,
+            builders_work.work_or_die,
             str(tmp_path),
             workers=2,
             folder=tmp_path / "begun",
@@ -47,10 +47,10 @@ def test_an_error_ends_the_work_and_keeps_its_kind(run):
 def test_no_process_outlives_a_killed_parent(tmp_path):
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import builders_kit as kit, pathlib\n"
+        "import builders_work, pathlib\n"
         "from tfds_builders import processes\n"
         "if __name__ == '__main__':\n"
-        "    processes.for_each([1, 2], kit.work_until_orphaned, workers=1,\n"
+        "    processes.for_each([1, 2], builders_work.work_until_orphaned, workers=1,\n"
         f"        folder=pathlib.Path({str(tmp_path)!r}), give_up=print)\n"
     )
     (tmp_path / "script.py").write_text(script)

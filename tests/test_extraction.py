@@ -184,7 +184,7 @@ def test_rows_without_media_become_clips_of_text(tmp_path):
     config = ExtractConfig(require=())
     outcome = extraction.ensure(Source("talk", utterances=rows), config, tmp_path)
     read = [codec.parse(item, "clips") for item in extraction.read(outcome.file)[1]]
-    assert [clip["id"] for clip in read] == ["talk_0", "mine"]
+    assert [clip["id"] for clip in read] == ["talk_00000", "mine"]
     assert [(clip["emotion"], clip["speaker"]) for clip in read] == [(5, "ben"), (-1, "")]
     assert [(clip["start_s"], clip["end_s"]) for clip in read] == [(0.0, 0.0), (1.0, 3.0)]
     assert read[1]["words/text"] == ["i", "see"]

@@ -178,7 +178,7 @@ def _text_clip(source: Source, utterance: Utterance, number: int) -> dict[str, A
     seconds = utterance.end_s - utterance.start_s
     seconds = seconds if np.isfinite(seconds) else 0.0
     words, starts, ends = record.even_words(utterance.text, seconds)
-    values = {"id": f"{source.video_id}_{number}", **source.labels, **utterance.fields}
+    values = {"id": f"{source.video_id}_{number:05d}", **source.labels, **utterance.fields}
     return record.make(
         "clips",
         video_id=source.video_id,

@@ -56,8 +56,11 @@ def for_each(items: Sequence[Any], settings: Settings, work: Callable, *args: An
     """
     runner = BundleBasedDirectRunner() if settings.runner is None else settings.runner
     pipeline = beam.Pipeline(runner=runner, options=settings.options)
-    _ = pipeline | beam.Create(list(items)) | beam.Reshuffle() | beam.Map(work, *args)
-    pipeline.run().wait_until_finish()
+    _ = pipeline | beam.Create(list(items), reshuffle=True) | beam.Map(work, *args)
+    try:
+        pipeline.run().wait_until_finish()
+    except RuntimeError as error:  # Beam's message is the worker's whole traceback
+        raise RuntimeError(str(error).strip().splitlines()[-1]) from error
 
 
 def extract_all(
