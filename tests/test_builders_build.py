@@ -88,9 +88,9 @@ def test_a_wrong_request_is_refused_with_what_to_do(tmp_path, name, changes, ext
         build.build(name, request, extract)
 
 
-def test_a_data_dir_that_cannot_be_made_is_refused(tmp_path, corpus):
+def test_a_data_dir_that_cannot_be_written_is_refused(tmp_path, corpus):
     (tmp_path / "data").write_text("a file in the way")
-    with pytest.raises(OSError, match=r"--data_dir=.* cannot be made .*; give another"):
+    with pytest.raises(OSError, match=r"--data_dir=.* cannot be written .*; give another"):
         kit.run_build("video_corpus", corpus, tmp_path / "data")
 
 

@@ -20,6 +20,7 @@ import difflib
 import importlib
 import io
 import sys
+import tempfile
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,8 +87,9 @@ def _data_dir(given: str) -> str:
     folder = Path(given).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise OSError(f"--data_dir={folder} cannot be made ({error}); give another") from error
+        raise OSError(f"--data_dir={folder} cannot be written ({error}); give another") from error
     return str(folder)
 
 

@@ -52,7 +52,8 @@ class Builder(ClipsBuilder):
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "manual_dir is the folder of your videos, searched with all its folders. The subtitles of "
-        "x.mp4 are x.srt, x.vtt or x.ass beside it, or a subtitle stream in it."
+        "x.mp4 are x.srt, x.vtt or x.ass, beside it or in srt/, subtitles/ or subs/, or a "
+        "subtitle stream in it."
     )
 
     def list_sources(self, manual_dir: Path) -> list[Source]:
