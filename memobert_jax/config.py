@@ -308,10 +308,11 @@ class PromptConfig:
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """Fitting a prompt or a head on labelled clips.
+    """Fitting a prompt or a head on labelled clips, in two stages.
 
-    Every run tries each of `lrs` and keeps the step that scores best on the validation part; the
-    starting parameters are a candidate, too.
+    Stage `top` fits what reads the classes off the trunk, on hidden states that are computed once;
+    stage `all` goes on from there with the whole network. Of every step that was validated, with
+    each learning rate, the start included, the best on the validation part is kept.
     """
 
     per_class: int = field(
@@ -320,16 +321,21 @@ class FitConfig:
     subset_seeds: tuple[int, ...] = field(
         (), "seeds of few-shot subsets, each fitted with every seed; (): the seed of the run"
     )
-    steps: int = field(80, "optimizer steps", POSITIVE, "steps")
+    top_steps: int = field(200, "steps of stage top; 0: without it", NOT_NEGATIVE, "steps")
+    top_batch: int = field(256, "views of a step of stage top", POSITIVE)
+    top_lrs: tuple[float, ...] = field(
+        (1e-3,), "highest learning rates of stage top to choose from", NOT_EMPTY
+    )
+    steps: int = field(60, "steps of stage all; 0: without it", NOT_NEGATIVE, "steps")
+    batch_rows: int = field(8, "packed rows of a step of stage all", POSITIVE, "rows")
+    lrs: tuple[float, ...] = field(
+        (5e-5,), "highest learning rates of stage all to choose from", NOT_EMPTY
+    )
     eval_every: int = field(20, "steps between validation scores", POSITIVE, "steps")
     patience: int = field(
-        0, "validation scores without a better one that end a fit; 0: never", NOT_NEGATIVE
+        0, "validation scores without a better one that end a stage; 0: never", NOT_NEGATIVE
     )
-    batch_rows: int = field(8, "packed rows of a step", POSITIVE, "rows")
-    lrs: tuple[float, ...] = field(
-        (5e-5,), "highest learning rates to choose from on the validation part", NOT_EMPTY
-    )
-    warmup_steps: int = field(10, "steps of linear warm-up", NOT_NEGATIVE, "steps")
+    warmup_share: float = field(0.1, "share of a stage's steps with linear warm-up", SHARE)
     clip_norm: float = field(5.0, "largest global gradient norm", POSITIVE)
     anchor: float = field(
         1e-2,
@@ -379,7 +385,8 @@ class EvaluateConfig:
     )
     ceilings: str = field(
         "",
-        "JSON file with `ceilings`, the best possible accuracy of each subset; '': from the data",
+        "JSON file with `best_possible_accuracy` of each subset, such as the corpus.json of the "
+        "talking heads; '': not known",
     )
     prompt: PromptConfig = field(PromptConfig(), "the prompt")
     fit: FitConfig = field(FitConfig(), "fitting on labelled clips")

@@ -1,0 +1,158 @@
+"""Scores a checkpoint on labelled clips, with a prompt and with what is fitted on a few of them.
+
+    python -m memobert_jax.evaluate --config=configs/evaluate_X.py --checkpoint=PATH --output=DIR
+
+The checkpoint describes model, tokenizer and encoders itself. DIR gets `results.json`, `table.txt`,
+`scores.npz` (log-probabilities of every clip) and, as checkpoints of their own, `prompt` and
+`head`: of each the run that validates best.
+
+With --watch, PATH is the work directory of a run that may still be going on, and each of its
+checkpoints is scored once, on the validation part; see `watch.py`.
+"""
+
+import contextlib
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import app, flags
+
+RESULTS, TABLE, SCORES = "results.json", "table.txt", "scores.npz"
+
+
+def evaluate(cfg: Any, path: str | Path, output: str | Path) -> dict[str, Any]:
+    """Evaluates `cfg` (an EvaluateConfig) from the checkpoint at `path`; writes into `output`.
+
+    Returns:
+      The results, as written to results.json.
+
+    Raises:
+      FileNotFoundError: if there is no checkpoint or no data.
+      ValueError: if the parts do not fit together, or the protocol leaks.
+      OSError: if `output` cannot be written.
+    """
+    from memobert_jax import arms, checkpoint, workbench
+
+    claim(output)
+    path = checkpoint.resolve(path)
+    arms.ceilings(cfg.ceilings)
+    bench = workbench.Workbench(cfg, checkpoint.metadata(path))
+    with progress(bench, path) as advance:
+        found = arms.compare(bench, path, advance)
+    write(found, bench, output)
+    return found.results
+
+
+def claim(output: str | Path) -> None:
+    """Makes the folder of the results.
+
+    Raises:
+      OSError: if it cannot be written to.
+    """
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    probe = output / ".writable"
+    probe.write_bytes(b"")
+    probe.unlink()
+
+
+@contextlib.contextmanager
+def progress(bench: Any, path: Path) -> Iterator[Callable[[int, str], None]]:
+    """A bar over all steps of all fits; gives the `advance` of `arms.compare`."""
+    from tqdm import tqdm
+
+    fit = bench.cfg.fit
+    total = len(bench.fitted_arms) * len(bench.runs()) * len(fit.lrs) * fit.steps
+    with tqdm(total=total, desc=f"evaluate {path.name}", unit="step") as bar:
+
+        def advance(steps: int, what: str) -> None:
+            bar.set_postfix_str(what, refresh=False)
+            bar.update(steps)
+            bar.refresh()
+
+        yield advance
+
+
+def write(found: Any, bench: Any, output: str | Path) -> None:
+    """Writes a Comparison, on the lead host; results.json comes last."""
+    from memobert_jax import checkpoint, runtime, scores
+    from memobert_jax.classify import TRUNK
+    from memobert_jax.datasets import write_atomically
+
+    output = Path(output)
+    for arm, (description, params) in found.fitted.items():
+        params = params[TRUNK] if arm == "prompt" else params
+        checkpoint.save_params(output / arm, params, description)
+    if not runtime.is_lead():
+        return
+    arrays = {name: array.astype(np.float32) for name, array in found.log_probs.items()}
+    packed = io.BytesIO()
+    np.savez_compressed(
+        packed,
+        ids=np.array([clip.id for clip in bench.rows.clips]),
+        labels=bench.rows.labels,
+        subsets=np.array(bench.rows.subsets),
+        classes=np.array(bench.cfg.prompt.classes),
+        **arrays,
+    )
+    files = {
+        SCORES: packed.getvalue(),
+        TABLE: (scores.table(found.results) + "\n").encode(),
+        RESULTS: (json.dumps(found.results, indent=1) + "\n").encode(),
+    }
+    for name, data in files.items():
+        write_atomically(output / name, lambda path, data=data: Path(path).write_bytes(data))
+
+
+def main(argv: Sequence[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {list(argv[1:])}")
+    from memobert_jax import config, runtime, scores, watch
+
+    values = flags.FLAGS
+    cfg = config.from_config_dict(config.EvaluateConfig, values.config)
+    runtime.quiet_libraries()
+    runtime.cache_compilations()
+    if values.distributed:
+        runtime.start()
+    if values.watch:
+        watch.watch(
+            cfg,
+            values.checkpoint,
+            values.output,
+            arms=tuple(values.watch_arms),
+            every_s=values.watch_every,
+            timeout_s=values.watch_timeout,
+        )
+    else:
+        results = evaluate(cfg, values.checkpoint, values.output)
+        if runtime.is_lead():
+            print(scores.table(results))
+            print(f"\n{values.output}: {RESULTS}, {TABLE}, {SCORES}, {', '.join(_saved(values))}")
+
+
+def _saved(values: Any) -> list[str]:
+    return [path.name + "/" for path in sorted(Path(values.output).iterdir()) if path.is_dir()]
+
+
+def run() -> None:
+    """Defines the flags and starts `main`."""
+    from ml_collections import config_flags
+
+    config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
+    flags.DEFINE_string("checkpoint", None, "checkpoint, folder of them, or work directory")
+    flags.DEFINE_string("output", None, "folder of the results")
+    flags.DEFINE_bool("distributed", False, "join the other processes of this job")
+    flags.DEFINE_bool("watch", False, "score each checkpoint of a running job, once")
+    flags.DEFINE_list("watch_arms", ["zero_shot"], "arms that --watch scores")
+    flags.DEFINE_float("watch_every", 10.0, "seconds between looks into the work directory")
+    flags.DEFINE_float("watch_timeout", 3600.0, "seconds without a new checkpoint that end --watch")
+    flags.mark_flags_as_required(["config", "checkpoint", "output"])
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

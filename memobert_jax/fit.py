@@ -1,0 +1,143 @@
+"""Fitting a classifier on a few labelled clips, and choosing what to keep on other clips.
+
+One fit serves all modality subsets: every step shows clips under a mix of them (the "seven cases"
+of MEmoBERT §6.3). Dropout and a pull back to the pre-trained parameters hold it near its start, and
+the start is a candidate when the best step is chosen on the validation part.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from memobert_jax import classify, scores, stages
+from memobert_jax.config import FitConfig
+from memobert_jax.models.memobert import Batch
+from memobert_jax.stages import Program
+from memobert_jax.state import Params
+from memobert_jax.views import Rows
+
+
+class Part(NamedTuple):
+    """Packed clips, and their batches, which stay on the devices."""
+
+    rows: Rows
+    batches: Sequence[Batch]
+
+
+class Fitted(NamedTuple):
+    """The parameters that were kept.
+
+    stage: `start`, `top` or `all`; step, lr: of the stage; validation: what it was chosen by;
+    history: everything that was validated.
+    """
+
+    params: Params
+    stage: str
+    step: int
+    lr: float
+    validation: dict[str, float]
+    history: list[dict[str, Any]]
+
+
+class _Search:
+    """The best candidate so far, and how long a stage went without a better one."""
+
+    def __init__(self, program: Program, patience: int):
+        self.program, self.patience, self.since = program, patience, 0
+        self.best: Fitted | None = None
+        self.history: list[dict[str, Any]] = []
+
+    def offer(self, params: Params, log_probs: np.ndarray, labels: np.ndarray, **where) -> None:
+        """Validates a candidate: log-probabilities f32 [subsets, clips, classes].
+
+        Raises:
+          FloatingPointError: if they are not finite.
+        """
+        found = scores.selection(log_probs, labels)
+        if not np.isfinite(found["loss"]):
+            raise FloatingPointError(
+                f"the validation loss is {found['loss']} in stage {where['stage']}, step "
+                f"{where['step']}: lower the learning rates of fit, or score another checkpoint"
+            )
+        self.history.append({**where, **found})
+        self.since += 1
+        if scores.better(found, self.best and self.best.validation):
+            kept = self.program.start(params).params
+            place = {name: where[name] for name in ("stage", "step", "lr")}
+            self.best = Fitted(kept, validation=found, history=self.history, **place)
+            self.since = 0
+
+    @property
+    def stuck(self) -> bool:
+        return bool(self.patience) and self.since >= self.patience
+
+
+def fit(
+    program: Program,
+    start: Params,
+    train: Part,
+    validation: Part,
+    cfg: FitConfig,
+    seed: int,
+    *,
+    pull: float,
+    advance: Callable[[int], Any] = lambda steps: None,
+) -> Fitted:
+    """Both stages with every learning rate; what is kept was best on the validation part.
+
+    Args:
+      program: the compiled classifier.
+      start: its parameters, kept as they are.
+      train: labelled clips under all subsets.
+      validation: labelled clips to choose on.
+      cfg: how long, how fast.
+      seed: of the order of clips and of dropout.
+      pull: towards the parameters a stage starts with, see FitConfig.anchor.
+      advance: told of steps of stage `all`, for a progress bar.
+
+    Raises:
+      FloatingPointError: if a loss is not finite.
+    """
+    search, labels = _Search(program, cfg.patience), validation.rows.labels
+    found = classify.score(program.score, start, *validation)
+    search.offer(start, found.log_probs, labels, stage="start", step=0, lr=0.0, train_loss=None)
+    if cfg.top_steps:
+        states, classes = _labelled(classify.score(program.score, start, *train), train.rows.labels)
+        for lr in cfg.top_lrs:
+            search.since = 0
+            stage = stages.top_stage(program, start, states, classes, cfg, lr, pull, seed)
+            for step, params, loss in stage:
+                log_probs = np.asarray(program.score_top(params, found.features))
+                search.offer(params, log_probs, labels, stage="top", step=step, lr=lr,
+                             train_loss=loss)  # fmt: skip
+                if search.stuck:
+                    break
+    base = search.best.params
+    for lr in cfg.lrs if cfg.steps else ():
+        search.since, done = 0, 0
+        for step, params, loss in stages.whole_stage(
+            program, base, train.rows, cfg, lr, pull, seed
+        ):
+            log_probs = classify.score(program.score, params, *validation).log_probs
+            search.offer(params, log_probs, labels, stage="all", step=step, lr=lr, train_loss=loss)
+            advance(step - done)
+            done = step
+            if search.stuck:
+                break
+        advance(cfg.steps - done)
+    return search.best
+
+
+def _labelled(found: classify.Scores, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(hidden states [n, hidden], labels [n]) of the views that show something."""
+    there = ~np.isnan(found.features[..., 0])
+    labels = np.broadcast_to(labels, there.shape)
+    return found.features[there], labels[there]
+
+
+def part_of(rows: Rows, size: int, program: Program) -> Part:
+    """Rows with their batches of `size` rows on the devices."""
+    with jax.set_mesh(program.mesh):
+        return Part(rows, list(classify.global_batches(rows, size, program.mesh)))

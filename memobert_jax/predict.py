@@ -1,0 +1,105 @@
+"""Emotions of the people who speak in videos: one JSON line per utterance.
+
+    python -m memobert_jax.predict --checkpoint=PATH VIDEO... > predictions.jsonl
+
+A video goes through exactly the path of training: `media.clips.extract`, `Featurizer` with the
+encoders and the normalisation of the checkpoint, and the rows of `views`. A checkpoint of a fitted
+prompt or head brings its classes; a pre-trained one takes the prompt from the command line. An
+utterance is kept also where a modality is missing (--require says otherwise). A bad video costs
+that video: its line names the reasons, and the table of all reasons goes to stderr.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from memobert_jax.config import ExtractConfig, PromptConfig, from_mapping
+
+
+def extraction(metadata: Mapping[str, Any], require: Sequence[str]) -> ExtractConfig:
+    """How the clips of the pre-training were cut, but for the modalities that a clip must have."""
+    cfg = from_mapping(ExtractConfig, metadata["extract"])
+    return dataclasses.replace(cfg, require=tuple(require))
+
+
+def predict(
+    predictor: Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]],
+    videos: Sequence[str],
+    cfg: ExtractConfig,
+) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
+    """For each video, its JSON lines and its yield ledger.
+
+    A video without utterances has one line, with `reasons`: code -> {"seconds", "count"}.
+    """
+    from memobert_jax.media import clips
+
+    for video in videos:
+        found = clips.extract(video, cfg)
+        if found.clips:
+            lines = [{"video": video, **line} for line in predictor(found.clips)]
+        else:
+            lines = [{"video": video, "probabilities": {}, "reasons": found.ledger["dropped"]}]
+        yield lines, found.ledger
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m memobert_jax.predict", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video or sound file")
+    parser.add_argument("--checkpoint", required=True, help="checkpoint or work directory")
+    default = PromptConfig()
+    for name in ("template", "classes", "label_words"):
+        text = default.template if name == "template" else ",".join(getattr(default, name))
+        parser.add_argument(f"--{name}", help=f"of a pre-trained checkpoint (default: {text})")
+    parser.add_argument(
+        "--require", default="", help="modalities without which an utterance is dropped: text,face"
+    )
+    return parser.parse_args(argv)
+
+
+def _prompt(args: argparse.Namespace) -> PromptConfig | None:
+    """The prompt of the command line; None where nothing is said."""
+    given = {"template": args.template}
+    for name in ("classes", "label_words"):
+        value = getattr(args, name)
+        given[name] = None if value is None else tuple(value.split(","))
+    given = {name: value for name, value in given.items() if value is not None}
+    return from_mapping(PromptConfig, given) if given else None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the lines of all videos; 1 if none has an utterance."""
+    args = parse(argv)
+    from tqdm import tqdm
+
+    from memobert_jax import runtime
+    from memobert_jax.media import ledger
+    from memobert_jax.predictor import Predictor
+
+    runtime.quiet_libraries()
+    runtime.cache_compilations()
+    predictor = Predictor(args.checkpoint, _prompt(args))
+    require = [name for name in args.require.split(",") if name]
+    cfg = extraction(predictor.metadata, from_mapping(ExtractConfig, {"require": require}).require)
+    ledgers = []
+    with tqdm(total=len(args.videos), desc="predict", unit="video", file=sys.stderr) as bar:
+        for lines, one in predict(predictor, args.videos, cfg):
+            for line in lines:
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+            ledgers.append(one)
+            bar.update()
+    totals = ledger.merge(ledgers)
+    print(ledger.table(totals), file=sys.stderr)
+    if totals["clips"]:
+        return 0
+    print("no utterance was found in any video; the reasons stand above", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""A checkpoint that classifies clips: features, prompt, rows and network as in training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from memobert_jax import checkpoint, classify, scores, sharding, views, workbench
+from memobert_jax.batch import Widths
+from memobert_jax.classify import TRUNK, Classifier
+from memobert_jax.config import MODALITIES, SUBSETS, MeshConfig, PromptConfig, from_mapping
+from memobert_jax.featurizer import Featurizer
+from memobert_jax.prompts import Prompt
+from memobert_jax.state import Params
+
+_ROWS = 8
+_ROW_WIDTH = 256
+
+
+class Predictor:
+    """Classifies clips with a pre-trained network, a fitted prompt or a fitted head.
+
+    Args:
+      path: checkpoint, folder of them, or work directory.
+      prompt: for a pre-trained network; the others bring their own.
+      mesh: device mesh, by default all devices.
+
+    Attributes:
+      metadata: of the checkpoint.
+      prompt: template, classes and label words.
+
+    Raises:
+      FileNotFoundError: if there is no checkpoint.
+      ValueError: if the prompt does not fit the checkpoint, or this code not its encoders.
+    """
+
+    def __init__(
+        self, path: str | Path, prompt: PromptConfig | None = None, mesh: MeshConfig | None = None
+    ):
+        path = checkpoint.resolve(path)
+        self.metadata = checkpoint.metadata(path)
+        self.kind = self.metadata["kind"]
+        prompt, self.longest = _shown(self.metadata, prompt, path)
+        self.prompt = Prompt(prompt, checkpoint.tokenizer_of(self.metadata))
+        self.prompt.check_room(self.longest.text)
+        self.featurizer = Featurizer(self.metadata["encoders"], self.metadata["normalisation"])
+        self._layout = _layout(self.longest, self.featurizer.widths)
+        self._mesh = sharding.make_mesh(mesh or MeshConfig())
+        shards = self._mesh.shape["data"] * self._mesh.shape["fsdp"]
+        self._size = -(-_ROWS // shards) * shards
+        model = checkpoint.model_config(self.metadata)
+        if self.kind == "head":
+            classifier = classify.head_classifier(model, len(prompt.classes))
+        else:
+            classifier = classify.prompt_classifier(model, self.prompt.label_ids)
+        self._params = load(path, self.kind, classifier, classifier.shardings(self._mesh))
+        self._step = classify.make_score_step(classifier, self._mesh)
+
+    def __call__(self, clips: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """One JSON-able dict per clips-record, in order.
+
+        `probabilities` maps each modality subset of which the clip has anything to the
+        probability of each class; `missing` are the modalities that it has not, `partial` the
+        subsets that lack one of theirs, `text_cut` the word pieces of the text that found no room.
+        """
+        items = self.featurizer(clips)
+        shown = [views.prepare(item, -1, self.prompt, self.longest) for item in items]
+        known = [i for i, clip in enumerate(shown) if clip.has]
+        found = dict(zip(known, self._probabilities([shown[i] for i in known]), strict=True))
+        return [
+            self._line(item, clip, found.get(i))
+            for i, (item, clip) in enumerate(zip(items, shown, strict=True))
+        ]
+
+    def _probabilities(self, clips: Sequence[views.Clip]) -> np.ndarray:
+        """f32 [clips, subsets, classes]; NaN where nothing of a subset is there."""
+        if not clips:
+            return np.zeros((0, len(SUBSETS), len(self.prompt.label_ids)), np.float32)
+        rows = views.Rows(clips, SUBSETS, self._layout)
+        with jax.set_mesh(self._mesh):
+            batches = classify.global_batches(rows, self._size, self._mesh)
+            found = classify.score(self._step, self._params, rows, batches)
+        return np.exp(scores.restricted(found.log_probs)).swapaxes(0, 1)
+
+    def _line(
+        self, item: Mapping[str, Any], clip: views.Clip, probabilities: np.ndarray | None
+    ) -> dict[str, Any]:
+        classes = self.prompt.config.classes
+        lacking = {subset: views.missing(clip, subset) for subset in SUBSETS}
+        scored = [subset for subset, lacks in lacking.items() if lacks != "all"]
+        return {
+            "start_s": round(float(item["start_s"]), 3),
+            "end_s": round(float(item["end_s"]), 3),
+            "text": item["text"],
+            "probabilities": {
+                subset: dict(
+                    zip(classes, _rounded(probabilities[SUBSETS.index(subset)]), strict=True)
+                )
+                for subset in scored
+            },
+            "missing": [name for name in MODALITIES if name not in clip.has],
+            "partial": [subset for subset in scored if lacking[subset]],
+            "text_cut": clip.with_text.cut,
+        }
+
+
+def _rounded(probabilities: np.ndarray) -> list[float]:
+    return [round(float(p), 6) for p in probabilities]
+
+
+def _shown(
+    metadata: Mapping[str, Any], prompt: PromptConfig | None, path: Path
+) -> tuple[PromptConfig, views.Longest]:
+    """The prompt, and how much of a clip is shown."""
+    if metadata["kind"] not in ("prompt", "head"):
+        return prompt or PromptConfig(), workbench.longest_of(metadata)
+    fitted = metadata["fit"]
+    if prompt is not None:
+        raise ValueError(
+            f"{path} is a fitted {metadata['kind']} with its own template and classes: leave out "
+            "--template, --classes and --label_words, or give the pre-trained checkpoint"
+        )
+    return from_mapping(PromptConfig, fitted["prompt"]), views.Longest(**fitted["longest"])
+
+
+def load(path: str | Path, kind: str, classifier: Classifier, shardings: Any) -> Params:
+    """The parameters of a classifier from a checkpoint of `kind`."""
+    if kind == "head":
+        return checkpoint.load_params(path, classifier.shapes, shardings)
+    return {TRUNK: checkpoint.load_params(path, classifier.shapes[TRUNK], shardings[TRUNK])}
+
+
+def _layout(longest: views.Longest, widths: Mapping[str, int]) -> Any:
+    """Rows that take any clip, so that one program serves every video."""
+    lengths = np.array([longest], np.int32)
+    return views.layout_for(lengths, Widths(widths["face"], 0, widths["speech"]), _ROW_WIDTH)

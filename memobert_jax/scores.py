@@ -1,0 +1,169 @@
+"""From log-probabilities of clips to UAR and its kin, over seeds, and as a table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+METRICS = ("uar", "accuracy", "weighted_f1")
+_NAMES = {
+    "zero_shot": "pre-trained, prompt, no label",
+    "prompt": "pre-trained, prompt fitted",
+    "head": "pre-trained, head fitted",
+    "random_init": "random start, prompt fitted",
+}
+
+
+def restricted(log_probs: np.ndarray) -> np.ndarray:
+    """Log-probabilities [..., classes] among the classes alone: each sums to 1."""
+    highest = log_probs.max(-1, keepdims=True)
+    return log_probs - highest - np.log(np.exp(log_probs - highest).sum(-1, keepdims=True))
+
+
+def measure(log_probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Scores of one subset.
+
+    Args:
+      log_probs: f32 [clips, classes], NaN where a clip could not be scored.
+      labels: i32 [clips].
+
+    Returns:
+      `scored` clips, `classes` that are among them, `uar` (mean recall of these), `accuracy`,
+      `weighted_f1`, `loss` (mean -log p of the true class among the classes), `outside` (mean mass
+      that falls on no class) and `confusion` [true, predicted]; None where nothing was scored.
+    """
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+
+    there = ~np.isnan(log_probs[:, 0])
+    log_probs, labels = log_probs[there].astype(np.float64), labels[there]
+    if not len(labels):
+        return {"scored": 0, "classes": 0, **dict.fromkeys((*METRICS, "loss", "outside"))}
+    among = restricted(log_probs)
+    predicted = among.argmax(-1)
+    present = np.unique(labels)
+    return {
+        "scored": len(labels),
+        "classes": len(present),
+        "uar": recall_score(labels, predicted, labels=present, average="macro", zero_division=0.0),
+        "accuracy": accuracy_score(labels, predicted),
+        "weighted_f1": f1_score(labels, predicted, average="weighted", zero_division=0.0),
+        "loss": float(-among[np.arange(len(labels)), labels].mean()),
+        "outside": float(1 - np.exp(log_probs).sum(-1).mean()),
+        "confusion": confusion_matrix(
+            labels, predicted, labels=np.arange(log_probs.shape[-1])
+        ).tolist(),
+    }
+
+
+def selection(log_probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """What validation selects by: mean `uar` over the subsets, then mean `loss`.
+
+    Args:
+      log_probs: f32 [subsets, clips, classes].
+      labels: i32 [clips].
+    """
+    found = [measure(part, labels) for part in log_probs]
+    return {
+        name: float(np.mean([one[name] for one in found if one["scored"]]))
+        for name in ("uar", "loss")
+    }
+
+
+def better(one: Mapping[str, float], other: Mapping[str, float] | None) -> bool:
+    """Whether a selection is better than another, or than none."""
+    return other is None or (one["uar"], -one["loss"]) > (other["uar"], -other["loss"])
+
+
+def summarise(runs: Sequence[Mapping[str, Any]], subsets: Sequence[str]) -> dict[str, Any]:
+    """Metric -> subset, and `mean` over the subsets -> {"mean", "sd", "n"} over runs.
+
+    The standard deviation is that of a sample; None for a single run.
+    """
+    out: dict[str, Any] = {}
+    for metric in METRICS:
+        values = {
+            subset: [r["subsets"][subset][metric] for r in runs if r["subsets"][subset]["scored"]]
+            for subset in subsets
+        }
+        full = [v for v in values.values() if len(v) == len(runs)]
+        values["mean"] = np.mean(full, axis=0).tolist() if full else []
+        out[metric] = {name: _spread(found) for name, found in values.items()}
+    return out
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    if not values:
+        return {"mean": None, "sd": None, "n": 0}
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "sd": sd, "n": len(values)}
+
+
+def below_zero_shot(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Fitted arm -> subset (or `mean`) -> [its UAR, that of zero-shot], where it is lower."""
+    if "zero_shot" not in arms:
+        return {}
+    base = arms["zero_shot"]["summary"]["uar"]
+    out = {}
+    for arm in ("prompt", "head"):
+        if arm in arms:
+            found = arms[arm]["summary"]["uar"]
+            out[arm] = {
+                name: [found[name]["mean"], base[name]["mean"]]
+                for name in base
+                if base[name]["n"] and found[name]["n"] and found[name]["mean"] < base[name]["mean"]
+            }
+    return out
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The UAR of all arms and subsets beside chance and the best possible, for the console."""
+    subsets = [*results["config"]["subsets"], "mean"]
+    lines = [_line("UAR in %", subsets)]
+    lines.append(_line("chance", [_percent(results["chance"])] * len(subsets)))
+    for arm, found in results["arms"].items():
+        cells = [_cell(found["summary"]["uar"][name]) for name in subsets]
+        lines.append(_line(_NAMES[arm], cells))
+    if results["ceilings"]:
+        best = [results["ceilings"].get(name) for name in subsets]
+        lines.append(_line("best possible", [_percent(value) for value in best]))
+    return "\n".join([*lines, *_notes(results)])
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"{name:<30}" + "".join(f"{cell:>12}" for cell in cells)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _cell(spread: Mapping[str, Any]) -> str:
+    sd = "" if spread["sd"] is None else f" ±{100 * spread['sd']:4.1f}"
+    return _percent(spread["mean"]) + sd
+
+
+def _notes(results: Mapping[str, Any]) -> list[str]:
+    clips = results["protocol"]["clips"]
+    part = results["scored_part"]
+    notes = [
+        f"{part}: {sum(clips[part].values())} clips; runs: "
+        + ", ".join(f"{arm} {len(found['runs'])}" for arm, found in results["arms"].items())
+    ]
+    for arm, found in results["arms"].items():
+        if arm != "head":
+            masses = [one["outside"] for run in found["runs"] for one in run["subsets"].values()]
+            masses = [mass for mass in masses if mass is not None]
+            notes.append(f"{_NAMES[arm]}: {np.mean(masses):.3f} of the mass is on other words")
+    for arm, lower in results["below_zero_shot"].items():
+        words = ", ".join(f"{n} ({_percent(a)} < {_percent(b)})" for n, (a, b) in lower.items())
+        notes.append(f"{_NAMES[arm]}: " + (f"BELOW zero-shot on {words}" if words else _NOT_BELOW))
+    for subset, counts in results["views"].items():
+        if counts["no modality of the subset"] or counts["a modality missing"]:
+            notes.append(f"{subset}: " + ", ".join(f"{n} {why}" for why, n in counts.items()))
+    for where, reasons in results["protocol"]["excluded"].items():
+        if reasons:
+            notes.append(f"{where}: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
+    return notes + results["warnings"]
+
+
+_NOT_BELOW = "not below zero-shot on any subset"

@@ -1,0 +1,223 @@
+"""The two stages of a fit, compiled: the top of a classifier alone, and the whole network.
+
+Both are Adam with warm-up and linear decay, without weight decay but with a pull back to where the
+pre-trained parameters were. A stage is an iterator of (step, parameters, mean loss since the last),
+so that what is kept is decided elsewhere.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from memobert_jax import classify, optim, sharding
+from memobert_jax.classify import TRUNK, Classifier
+from memobert_jax.config import FitConfig, OptimConfig
+from memobert_jax.models.memobert import Batch
+from memobert_jax.state import Params, TrainState, state_shardings
+from memobert_jax.views import Rows
+
+Progress = Iterator[tuple[int, Params, float]]
+
+
+class Program(NamedTuple):
+    """A classifier compiled once for every seed, learning rate, arm and checkpoint of its shapes.
+
+    Attributes:
+      classifier, mesh: what, and where.
+      fresh: part of the parameter tree -> (seed -> random parameters of it).
+      score: see `classify.make_score_step`.
+      score_top: (params, features [n, hidden]) -> log-probabilities [n, classes].
+      start: params -> TrainState, a copy.
+      fit: (state, anchor, batch, peak_lr, pull, seed) -> (state, loss); the state is consumed.
+      start_top, fit_top: the same for the parts of `classifier.top_paths` alone.
+    """
+
+    classifier: Classifier
+    mesh: Mesh
+    fresh: Mapping[str, Callable[[np.uint32], Params]]
+    score: Callable[[Params, Batch], tuple]
+    score_top: Callable[[Params, Any], jax.Array]
+    start: Callable[[Params], TrainState]
+    fit: Callable[..., tuple[TrainState, jax.Array]]
+    start_top: Callable[[Params], TrainState]
+    fit_top: Callable[..., tuple[TrainState, jax.Array]]
+
+
+def loss_of(log_probs: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean cross-entropy among the classes.
+
+    Args:
+      log_probs: f32 [..., classes]; need not sum to 1.
+      labels: i32 [...]; -1 counts for nothing.
+    """
+    among = jax.nn.log_softmax(log_probs)
+    taken = jnp.take_along_axis(among, jnp.maximum(labels, 0)[..., None], axis=-1)[..., 0]
+    valid = labels >= 0
+    return -jnp.sum(jnp.where(valid, taken, 0.0)) / jnp.maximum(jnp.sum(valid), 1)
+
+
+def _take(params: Params, paths: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Some parts of a parameter tree, by path."""
+    out = {}
+    for path in paths:
+        part = params
+        for name in path:
+            part = part[name]
+        out["/".join(path)] = part
+    return out
+
+
+def _put(params: Params, parts: dict[str, Any]) -> Params:
+    """The tree with some parts replaced."""
+    params = {top: dict(tree) for top, tree in params.items()}
+    for path, part in parts.items():
+        top, _, name = path.partition("/")
+        if name:
+            params[top][name] = part
+        else:
+            params[top] = part
+    return params
+
+
+def _schedule(cfg: FitConfig, steps: int) -> optax.Schedule:
+    """0 .. 1 .. 0 over the stage, without its first and last zero."""
+    warmup = round(cfg.warmup_share * steps)
+    shape = optim.learning_rate(OptimConfig(peak_lr=1.0, warmup_steps=warmup + 1), steps + 1)
+    return lambda step: shape(step + 1)
+
+
+def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Program:
+    """The compiled steps of a classifier; each is compiled when it is first called."""
+    tx = optax.chain(optax.clip_by_global_norm(cfg.clip_norm), optax.scale_by_adam(b2=0.98))
+    shardings = state_shardings(classifier.network, tx, mesh)
+    top_shardings = _take(shardings.params, classifier.top_paths)
+    everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
+
+    def start(params: Params) -> TrainState:
+        copy = jax.tree.map(jnp.copy, params)
+        return TrainState(jnp.zeros((), jnp.int32), copy, tx.init(copy))
+
+    def update(state, grads, steps, peak_lr, pulled):
+        directions, opt_state = tx.update(grads, state.opt_state, state.params)
+        share = _schedule(cfg, steps)(state.step)
+        params = jax.tree.map(lambda p, d: p - share * peak_lr * d, state.params, directions)
+        return TrainState(state.step + 1, pulled(params, share), opt_state)
+
+    def fit(state: TrainState, anchor: Params, batch: Batch, peak_lr, pull, seed):
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+
+        def loss(params: Params) -> jax.Array:
+            return loss_of(classifier.log_probs(params, batch, key), batch["label"])
+
+        def pulled(params: Params, share):
+            return {**params, TRUNK: _pull(params[TRUNK], anchor, share * pull)}
+
+        value, grads = jax.value_and_grad(loss)(state.params)
+        return update(state, grads, cfg.steps, peak_lr, pulled), value
+
+    def fit_top(state: TrainState, params: Params, features, labels, picked, peak_lr, pull, seed):
+        anchor = _take(params, classifier.top_paths)
+
+        def pulled(parts, share):
+            kept = {path for path in parts if path.startswith(f"{TRUNK}/")}
+            return {
+                path: _pull(part, anchor[path], share * pull) if path in kept else part
+                for path, part in parts.items()
+            }
+
+        def one(state: TrainState, picked):
+            key = jax.random.fold_in(jax.random.key(seed), state.step)
+
+            def loss(parts):
+                found = classifier.top(_put(params, parts), features[picked], key)
+                return loss_of(found, labels[picked])
+
+            value, grads = jax.value_and_grad(loss)(state.params)
+            return update(state, grads, cfg.top_steps, peak_lr, pulled), value
+
+        state, losses = jax.lax.scan(one, state, picked)
+        return state, losses.mean()
+
+    def fresh(part: str):
+        def init(seed):
+            return classifier.fresh[part](jax.random.key(seed))
+
+        return jax.jit(init, out_shardings=shardings.params[part])
+
+    return Program(
+        classifier,
+        mesh,
+        {part: fresh(part) for part in classifier.fresh},
+        classify.make_score_step(classifier, mesh),
+        jax.jit(lambda params, features: classifier.top(params, features, None)),
+        jax.jit(start, out_shardings=shardings),
+        jax.jit(
+            fit,
+            in_shardings=(shardings, shardings.params[TRUNK], rows, *[everywhere] * 3),
+            out_shardings=(shardings, everywhere),
+            donate_argnums=0,
+        ),
+        jax.jit(lambda params: start(_take(params, classifier.top_paths))),
+        jax.jit(fit_top, out_shardings=(TrainState(everywhere, top_shardings, None), everywhere)),
+    )
+
+
+def _pull(params: Any, anchor: Any, share: jax.Array) -> Any:
+    return jax.tree.map(lambda p, start: p - share * (p - start), params, anchor)
+
+
+def draw(items: int, size: int, step: int, seed: int) -> list[int]:
+    """Items of a step: all of them in epoch after epoch, each epoch in its own order."""
+    places = range(step * size, (step + 1) * size)
+    orders = {
+        epoch: np.random.default_rng([seed, epoch]).permutation(items)
+        for epoch in {place // items for place in places}
+    }
+    return [int(orders[place // items][place % items]) for place in places]
+
+
+def top_stage(
+    program: Program,
+    params: Params,
+    features: np.ndarray,
+    labels: np.ndarray,
+    cfg: FitConfig,
+    lr: float,
+    pull: float,
+    seed: int,
+) -> Progress:
+    """Stage `top`, on hidden states f32 [n, hidden] with labels i32 [n]."""
+    state, size = program.start_top(params), min(cfg.top_batch, len(labels))
+    for first in range(0, cfg.top_steps, cfg.eval_every):
+        last = min(first + cfg.eval_every, cfg.top_steps)
+        picked = np.array([draw(len(labels), size, k, seed) for k in range(first, last)], np.int32)
+        scalars = np.float32(lr), np.float32(pull), np.uint32(seed)
+        state, loss = program.fit_top(state, params, features, labels, picked, *scalars)
+        yield last, _put(params, state.params), float(loss)
+
+
+def whole_stage(
+    program: Program, params: Params, rows: Rows, cfg: FitConfig, lr: float, pull: float, seed: int
+) -> Progress:
+    """Stage `all`, on packed rows. The parameters that it yields are gone at its next step."""
+    state, losses = program.start(params), []
+    scalars = np.float32(lr), np.float32(pull), np.uint32(seed)
+    for step in range(cfg.steps):
+        batch = _batch(program.mesh, rows, cfg.batch_rows, step, seed)
+        state, loss = program.fit(state, params[TRUNK], batch, *scalars)
+        losses.append(loss)
+        if (step + 1) % cfg.eval_every == 0 or step + 1 == cfg.steps:
+            yield step + 1, state.params, float(np.mean(jax.device_get(losses)))
+            losses = []
+
+
+def _batch(mesh: Mesh, rows: Rows, size: int, step: int, seed: int) -> Batch:
+    numbers = draw(len(rows), size, step, seed)
+    part = size // jax.process_count()
+    first = jax.process_index() * part
+    return sharding.to_global(mesh, rows.batch(numbers[first : first + part], part))

@@ -1,0 +1,185 @@
+"""Labelled clips as the classifier sees them: one view for each clip and modality subset, packed.
+
+A subset hides modalities: hidden frames are not there, hidden text leaves the template alone. The
+same rows serve fitting, validation, test and prediction.
+"""
+
+import functools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.masking import nothing_masked
+from memobert_jax.packing import Limits, pack
+from memobert_jax.prompts import Prompt, Rendered
+
+LETTERS = {"T": "text", "F": "face", "S": "speech"}
+FIELDS = ("id", "text", "face", "face_emotion", "speech")
+_CLIPS_A_ROW = 12
+_CAP_SHARE = 1.6
+"""Buffer of a modality, relative to its mean share of a full row."""
+
+
+class Longest(NamedTuple):
+    """Most pieces, face frames and speech rows of a view."""
+
+    text: int
+    face: int
+    speech: int
+
+
+class Clip(NamedTuple):
+    """A clip with its prompt.
+
+    id: of the record; with_text, without_text: the prompt; face, face_emotion, speech: f16
+    [frames, width]; label: index of its class, or -1; has: its modalities.
+    """
+
+    id: str
+    with_text: Rendered
+    without_text: Rendered
+    face: np.ndarray
+    face_emotion: np.ndarray
+    speech: np.ndarray
+    label: int
+    has: frozenset[str]
+
+
+def modalities(subset: str) -> frozenset[str]:
+    """The modalities of a subset such as "TF"."""
+    return frozenset(LETTERS[letter] for letter in subset)
+
+
+def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longest) -> Clip:
+    """A features record as a Clip; frames beyond the longest are left out."""
+    face, speech = item["face"][: longest.face], item["speech"][: longest.speech]
+    with_text, without_text = (prompt.render(text, longest.text) for text in (item["text"], ""))
+    lengths = {
+        "text": len(with_text.ids) - len(without_text.ids),
+        "face": len(face),
+        "speech": len(speech),
+    }
+    return Clip(
+        id=item["id"],
+        with_text=with_text,
+        without_text=without_text,
+        face=face,
+        face_emotion=item["face_emotion"][: len(face)],
+        speech=speech,
+        label=label,
+        has=frozenset(name for name, length in lengths.items() if length),
+    )
+
+
+def show(clip: Clip, subset: str, number: int) -> View:
+    """The view of a clip in which only the modalities of `subset` are there."""
+    shown = modalities(subset)
+    rendered = clip.with_text if "text" in shown else clip.without_text
+    face, speech = len(clip.face) * ("face" in shown), len(clip.speech) * ("speech" in shown)
+    return View(
+        ids=rendered.ids,
+        labels=rendered.ids,
+        face=clip.face[:face],
+        face_emotion=clip.face_emotion[:face],
+        speech=clip.speech[:speech],
+        face_mask=nothing_masked(face),
+        speech_mask=nothing_masked(speech),
+        targets={"mlm": np.array([rendered.mask])},
+        index=number,
+    )
+
+
+def missing(clip: Clip, subset: str) -> str:
+    """ "all" if the clip has none of a subset's modalities, "some" or "" (nothing is missing)."""
+    lacking = modalities(subset) - clip.has
+    return "" if not lacking else "all" if lacking == modalities(subset) else "some"
+
+
+def layout_for(lengths: np.ndarray, widths: Widths, row_width: int) -> Layout:
+    """The shapes of rows that take views of `lengths` i32 [views, 3].
+
+    A row is `row_width` slots, or as wide as the longest view. A modality's buffer has room for the
+    longest of it, and for more than its mean share of a full row.
+    """
+    width = max(row_width, _round_up(int(lengths.sum(1).max())))
+    share = lengths.sum(0) / lengths.sum()
+    caps = np.maximum(lengths.max(0), np.minimum(share * _CAP_SHARE, 1.0) * width)
+    caps = tuple(max(_round_up(int(cap)), 8) for cap in caps)
+    limits = Limits(width, caps, min(_CLIPS_A_ROW, caps[0]))
+    return Layout(limits, widths, target_share=limits.max_clips / caps[0])
+
+
+def _round_up(size: int, multiple: int = 16) -> int:
+    return -(-size // multiple) * multiple
+
+
+def lengths_of(clips: Iterable[Clip], subsets: Sequence[str]) -> np.ndarray:
+    """i32 [clips * subsets, 3]: pieces, face frames and speech rows of every view."""
+    views = [show(clip, subset, 0).lengths for clip in clips for subset in subsets]
+    return np.array(views, np.int32).reshape(-1, 3)
+
+
+class Rows:
+    """Packed views of clips under modality subsets.
+
+    View number `clip * len(subsets) + subset` is in the batch's `clip_index`; a view of which
+    nothing would be shown is left out. `label` i32 [rows, clips] is added to each batch: the class
+    of each segment, -1 where there is none.
+
+    Raises:
+      ValueError: if no clip has a modality of any subset.
+    """
+
+    def __init__(self, clips: Sequence[Clip], subsets: Sequence[str], layout: Layout):
+        self.clips, self.subsets, self.layout = list(clips), tuple(subsets), layout
+        self.labels = np.array([clip.label for clip in self.clips], np.int32)
+        views = [
+            show(clip, subset, c * len(self.subsets) + s)
+            for c, clip in enumerate(self.clips)
+            for s, subset in enumerate(self.subsets)
+            if missing(clip, subset) != "all"
+        ]
+        if not views:
+            raise ValueError(
+                f"none of {len(self.clips)} clips has a modality of {', '.join(self.subsets)}"
+            )
+        self.plan = pack(np.array([view.lengths for view in views], np.int32), layout.limits)
+        self._rows = [[views[i] for i in self.plan[row]] for row in range(len(self.plan))]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, rows: Sequence[int], size: int) -> dict[str, np.ndarray]:
+        """Some rows as a batch of `size` rows."""
+        batch = assemble([self._rows[row] for row in rows], self.layout, size)
+        clip = batch["clip_index"] // len(self.subsets)
+        batch["label"] = np.where(batch["clip_valid"], self.labels[clip], -1).astype(np.int32)
+        return batch
+
+    def batches(self, size: int, process: int = 0, processes: int = 1) -> Iterator[dict]:
+        """Every row once, in order: this host's part of each global batch of `size` rows."""
+        part = size // processes
+        for first in range(0, len(self), size):
+            start = first + process * part
+            yield self.batch(range(min(start, len(self)), min(start + part, len(self))), part)
+
+    def locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(subset, clip) of view numbers."""
+        clip, subset = np.divmod(numbers, len(self.subsets))
+        return subset, clip
+
+    @functools.cached_property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Subset -> clips scored, not scored for want of every modality, scored for lack of one."""
+        out = {}
+        for subset in self.subsets:
+            found = Counter(missing(clip, subset) for clip in self.clips)
+            out[subset] = {
+                "scored": found[""] + found["some"],
+                "no modality of the subset": found["all"],
+                "a modality missing": found["some"],
+            }
+        return out
