@@ -24,6 +24,7 @@ from memobert_jax.tokenizer import Tokenizer
 FORMAT = 1
 FOLDER = "checkpoints"
 _SEAL = "SHA256.json"
+_PARTIAL_SEAL = ".SHA256.json.partial"
 _MARKER = "_CHECKPOINT_METADATA"
 
 
@@ -75,16 +76,24 @@ def tokenizer_of(metadata: Mapping[str, Any]) -> Tokenizer:
 def check_same(metadata: Mapping[str, Any], other: Mapping[str, Any], what: str) -> None:
     """Raises ValueError where two descriptions differ in model, tokenizer, encoders or data."""
     for key in ("model", "tokenizer", "encoders", "normalisation", "data"):
-        if key in other and metadata[key] != other[key]:
-            a, b = (
-                {"fingerprint": m[key]["fingerprint"]} if key == "tokenizer" else m[key]
-                for m in (metadata, other)
-            )
+        if key not in other:
+            continue
+        a, b = (_identity(key, described[key]) for described in (metadata, other))
+        if a != b:
             raise ValueError(
                 f"{what}: its {key} differs from that of the checkpoint.\n  checkpoint: "
                 f"{_short(a)}\n  here: {_short(b)}\nUse the one the checkpoint was made with, or "
                 "start in another work directory."
             )
+
+
+def _identity(key: str, value: Any) -> Any:
+    """What must agree: of a tokenizer its fingerprint; data may lie elsewhere."""
+    if key == "tokenizer":
+        return value["fingerprint"]
+    if key == "data":
+        return [{k: v for k, v in source.items() if k != "path"} for source in value]
+    return value
 
 
 def _short(value: Any) -> str:
@@ -136,7 +145,8 @@ def metadata(path: str | Path) -> dict[str, Any]:
 
 
 def _digests(path: Path) -> dict[str, str]:
-    files = sorted(p for p in path.rglob("*") if p.is_file() and p.name != _SEAL)
+    seals = (_SEAL, _PARTIAL_SEAL)
+    files = sorted(p for p in path.rglob("*") if p.is_file() and p.name not in seals)
     out = {}
     for file in files:
         with open(file, "rb") as handle:
@@ -147,9 +157,8 @@ def _digests(path: Path) -> dict[str, str]:
 def seal(path: str | Path) -> None:
     """Writes the checksums of a complete step."""
     path = Path(path)
-    partial = path / f".{_SEAL}.partial"
-    text = json.dumps(_digests(path), indent=0)
-    partial.write_text(text)
+    partial = path / _PARTIAL_SEAL
+    partial.write_text(json.dumps(_digests(path), indent=0))
     partial.replace(path / _SEAL)
 
 
@@ -163,7 +172,10 @@ def verify(path: str | Path) -> None:
     if not (path / _SEAL).is_file():
         logging.warning("%s has no checksums (the run ended while saving it)", path)
         return
-    expected = json.loads((path / _SEAL).read_text())
+    try:
+        expected = json.loads((path / _SEAL).read_text("utf-8"))
+    except ValueError as error:
+        raise CorruptCheckpointError(f"checkpoint {path} is damaged: {_SEAL}: {error}") from error
     found = _digests(path)
     broken = sorted(name for name in expected if found.get(name) != expected[name])
     if broken:
