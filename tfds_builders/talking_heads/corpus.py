@@ -19,8 +19,8 @@ AFFECT = {
     "fear": (-0.95, 0.45),
     "happiness": (0.95, 0.15),
     "neutral": (0.0, 0.0),
-    "sadness": (-0.55, -0.85),
-    "surprise": (0.4, 0.95),
+    "sadness": (-0.7, -0.85),
+    "surprise": (0.6, 0.95),
 }
 """Valence and arousal of each emotion, -1 to 1. Face and voice depend on an emotion through these
 two numbers alone, and linearly, so the look and sound of an unseen emotion follow from the rest."""

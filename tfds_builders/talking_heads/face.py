@@ -51,18 +51,18 @@ class Expression(NamedTuple):
 def expression(valence: float, arousal: float) -> Expression:
     """The expression of an emotion: linear in (valence, arousal)."""
     return Expression(
-        smile=7.0 * valence,
+        smile=8.5 * valence,
         width=3.5 * valence,
         jaw=1.2 * arousal + 1.4 * valence,
         lips=1 - 0.2 * arousal,
-        brow_slope=5.5 * arousal - 2.5 * valence,
-        brow_raise=3.0 * valence - 1.5 * arousal,
-        eye_open=1 + 0.3 * arousal - 0.12 * valence,
-        lid_slope=1.4 * arousal,
+        brow_slope=6.5 * arousal - 3.5 * valence,
+        brow_raise=3.5 * valence - 1.5 * arousal,
+        eye_open=1 + 0.35 * arousal - 0.12 * valence,
+        lid_slope=2.2 * arousal,
         squint=1.4 * valence,
         frown=0.5 * arousal - 0.7 * valence,
-        gaze_y=-1.2 * arousal,
-        nod=-2.0 * arousal,
+        gaze_y=-1.6 * arousal,
+        nod=-2.5 * arousal,
     )
 
 
@@ -86,7 +86,7 @@ class Pose:
     @property
     def gap(self) -> float:
         """Distance of the lips."""
-        return max(0.0, self.expression.jaw) + 12.0 * self.opening
+        return max(0.0, self.expression.jaw) + 13.0 * self.opening
 
 
 class Head:
@@ -258,7 +258,7 @@ def _mouth(head: np.ndarray, scale: float, person: Look, pose: Pose) -> None:
     upper = top - (3.4 * _ARC**0.7 - 0.9 * np.exp(-((_T / 0.16) ** 2))) * thick
     lower = bottom + 4.4 * _ARC**0.75 * thick
     red, green, blue = person.skin
-    lip = (red * 0.62 + 64, green * 0.58 + 16, blue * 0.58 + 20)
+    lip = (red * 0.6 + 56, green * 0.5 + 14, blue * 0.54 + 20)
     polygon(head, _band(xs, upper, top + 0.2), darker(lip, 0.84), scale)
     polygon(head, _band(xs, bottom - 0.2, lower), lip, scale)
     shine = _curve(xs, bottom + 0.45 * (lower - bottom))[5:12]
@@ -266,12 +266,13 @@ def _mouth(head: np.ndarray, scale: float, person: Look, pose: Pose) -> None:
     if gap < 0.6:
         line(head, _curve(xs, middle), darker(lip, 0.45), 1.0, scale)
         return
-    inner, teeth = _band(xs, top, bottom), _band(xs, top, np.minimum(top + 2.4 * _ARC, bottom))
+    bite = min(2.6, 0.4 * gap + 0.25 * max(0.0, e.smile))
+    inner, teeth = _band(xs, top, bottom), _band(xs, top, np.minimum(top + bite * _ARC, bottom))
     deep = inner[:, 1].max()
 
     def inside(layer, origin):
         polygon(layer, inner - origin, (52, 18, 20), scale)
-        tongue = ellipse(128, deep + 1.0, 8, 0.35 * gap, 24)
+        tongue = ellipse(128, deep + 1.0, 0.5 * w, 0.35 * gap, 24)
         polygon(layer, tongue - origin, (140, 64, 66), scale)
         polygon(layer, teeth - origin, (226, 222, 212), scale)
 

@@ -95,7 +95,7 @@ def look(gender: str, seed: Sequence[int]) -> Look:
         nose_y=of(144, 148),
         nose_half_width=of(7.5, 9.0) if female else of(8.5, 10.5),
         mouth_y=of(163, 166),
-        mouth_half_width=of(15.5, 17.5),
+        mouth_half_width=of(18.5, 20.5),
         lip=of(1.1, 1.35) if female else of(0.85, 1.05),
         light_x=float(rng.choice((-1, 1))) * of(0.5, 1.0),
         tilt_deg=of(-6, 6),

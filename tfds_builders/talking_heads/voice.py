@@ -19,8 +19,8 @@ import numpy as np
 from tfds_builders.talking_heads.espeak import RATE_HZ
 
 _VARIANTS = {
-    "female": ("f1", "f2", "f3", "f4", "f5", "Annie"),
-    "male": ("m1", "m2", "m3", "m4", "m7", "m8"),
+    "female": ("f1", "f2", "f3", "f4", "f5"),
+    "male": ("m1", "m2", "m3", "m4", "m6"),
 }
 
 _OPENING = {
@@ -38,6 +38,7 @@ _MARKS = "ˈˌː"
 
 _LEAD_S = 0.05
 _FILTER_TAIL = 1024
+_LEVEL = 0.045
 _FULL_SCALE = 32_768
 
 
@@ -100,9 +101,9 @@ def prosody(voice: Voice, valence: float, arousal: float, rng: np.random.Generat
         rate=voice.rate + 184 + 34 * arousal + 6 * valence + 5 * around[0],
         pitch=voice.pitch + 48 + 16 * arousal + 14 * valence + 2 * around[1],
         pitch_range=50 + 25 * arousal + 18 * valence + 4 * around[2],
-        gain_db=voice.gain_db + 5 * arousal + 0.6 * around[3],
-        tilt_db=6 * arousal + 0.8 * around[4],
-        smile_db=7 * valence + 0.8 * around[5],
+        gain_db=voice.gain_db + 6.5 * arousal + 0.6 * around[3],
+        tilt_db=10 * arousal + 0.8 * around[4],
+        smile_db=10 * valence + 0.8 * around[5],
     )
 
 
@@ -159,7 +160,9 @@ def _colour(samples: np.ndarray, p: Prosody) -> np.ndarray:
     octaves = np.log2(np.maximum(np.fft.rfftfreq(length, 1 / RATE_HZ), 50.0) / 1000)
     tilt = p.tilt_db * np.clip(octaves / 4, -0.5, 0.5)
     smile = p.smile_db * np.exp(-0.5 * ((octaves - np.log2(2.4)) / 0.45) ** 2)
-    gain = 10 ** ((p.gain_db + tilt + smile - 9) / 20)
+    gain = 10 ** ((p.gain_db + tilt + smile) / 20)
+    level = np.sqrt(np.mean(np.square(samples))) + 1e-9
+    gain *= _LEVEL / level
     coloured = np.fft.irfft(np.fft.rfft(samples, length) * gain, length)[: len(samples)]
     return np.tanh(coloured).astype(np.float32)
 
