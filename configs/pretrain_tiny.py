@@ -1,4 +1,4 @@
-"""A small model for two CPU cores: three layers of width 128, rows of 256 slots.
+"""A small model for two CPU cores: three layers of width 96, rows of 144 slots.
 
     python -m memobert_jax.train --config=configs/pretrain_tiny.py --workdir=DIR \
         --config.tokenizer=FILE.model --config.data.sources="(('FEATURES_DIR', 1.0),)"
@@ -12,7 +12,7 @@ def get_config():
     with config.unlocked():
         config.update(steps=1000, log_every=20, eval_every=200, eval_rows=64)
         config.update(checkpoint_every=200)
-        config.model.update(hidden=128, layers=3, heads=4, mlp=512)
-        config.data.update(batch_rows=8)
+        config.model.update(hidden=96, layers=3, heads=4, mlp=384)
+        config.data.update(batch_rows=16, row_width=144, text_cap=48, face_cap=64, speech_cap=96)
         config.optim.update(peak_lr=1e-3, warmup_steps=100)
     return config
