@@ -66,6 +66,12 @@ def test_labels_of_a_video_that_is_not_listed_are_refused(rendered, tmp_path):
         kit.run_build("talking_heads", rendered, tmp_path / "data")
 
 
+def test_a_corpus_that_is_not_wholly_rendered_is_refused(rendered, tmp_path):
+    (rendered / "labelled" / "ben_0.mp4").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 4 videos .*ben_0.*render the corpus"):
+        kit.run_build("talking_heads", rendered, tmp_path / "data")
+
+
 def test_a_folder_that_was_not_rendered_says_how_to_render(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no videos\.csv .*talking_heads\.render"):
         kit.run_build("talking_heads", tmp_path, tmp_path / "data")

@@ -69,6 +69,11 @@ class Builder(ClipsBuilder):
                 f"{manual_dir}: labels.csv speaks of {len(labelled)} videos that are not in "
                 f"videos.csv, such as {min(labelled)!r}; render the corpus again"
             )
+        if gone := [source.video_id for source in sources if not Path(source.path).is_file()]:
+            raise FileNotFoundError(
+                f"{manual_dir}: {len(gone)} of {len(sources)} videos in videos.csv are missing, "
+                f"such as {gone[0]!r}; render the corpus again, it goes on where it was"
+            )
         return sorted(sources, key=lambda source: source.video_id)
 
     def _utterances(self, path: Path) -> dict[str, tuple[Utterance, ...]]:
