@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memobert_jax.media import faces
-from tfds_builders.talking_heads import corpus, face, looks
+from tfds_builders.talking_heads import corpus, expression, face, looks
 
 SIZE = 256
 PEOPLE = range(8)
@@ -19,7 +19,7 @@ def head(person: int) -> face.Head:
 
 
 def drawn(person: int, emotion: str, **pose) -> np.ndarray:
-    return head(person).draw(face.Pose(face.expression(*corpus.AFFECT[emotion]), **pose))
+    return head(person).draw(expression.Pose(expression.of_affect(*corpus.AFFECT[emotion]), **pose))
 
 
 def measured(picture: np.ndarray) -> faces.Face:
@@ -95,25 +95,27 @@ def test_drawing_is_a_function_of_person_and_pose():
     drawn(0, "happiness", opening=1.0)
     np.testing.assert_array_equal(first, drawn(0, "anger", opening=0.7))
     fresh = face.Head(looks.look("female", (0, 0)), SIZE)
-    pose = face.Pose(face.expression(*corpus.AFFECT["anger"]), opening=0.7)
+    pose = expression.Pose(expression.of_affect(*corpus.AFFECT["anger"]), opening=0.7)
     np.testing.assert_array_equal(first, fresh.draw(pose))
 
 
 def test_expressions_are_linear_in_valence_and_arousal():
     rest, valence, arousal, mixed = (
-        np.array(face.expression(*affect)) for affect in ((0, 0), (1, 0), (0, 1), (0.4, -0.3))
+        np.array(expression.of_affect(*affect)) for affect in ((0, 0), (1, 0), (0, 1), (0.4, -0.3))
     )
     parts = 0.4 * (valence - rest) - 0.3 * (arousal - rest)
     np.testing.assert_allclose(mixed - rest, parts, atol=1e-12)
 
 
 def test_blending_goes_from_one_expression_to_the_other():
-    sad, happy = (face.expression(*corpus.AFFECT[e]) for e in ("sadness", "happiness"))
+    sad, happy = (expression.of_affect(*corpus.AFFECT[e]) for e in ("sadness", "happiness"))
     assert sad.blend(happy, 0.0) == pytest.approx(sad)
     assert sad.blend(happy, 1.0) == pytest.approx(happy)
 
 
 def test_pictures_can_have_another_size():
-    small = face.Head(looks.look("male", (0, 3)), 128).draw(face.Pose(face.Expression()))
+    small = face.Head(looks.look("male", (0, 3)), 128).draw(
+        expression.Pose(expression.Expression())
+    )
     assert small.shape == (128, 128, 3)
     assert small.dtype == np.uint8

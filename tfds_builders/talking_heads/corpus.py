@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from memobert_jax.config import NOT_NEGATIVE, POSITIVE, SHARE, field, one_of
+from memobert_jax.config import NOT_NEGATIVE, POSITIVE, SHARE, Check, field, one_of
 from tfds_builders.talking_heads import sentences
 
 AFFECT = {
@@ -44,6 +44,9 @@ _NAMES = {
 }  # fmt: skip
 
 
+_EVEN = Check("an even number of at least 64", lambda v: v >= 64 and v % 2 == 0)
+
+
 @dataclasses.dataclass(frozen=True)
 class CorpusConfig:
     """A rendered corpus. The same values give the same files."""
@@ -66,7 +69,7 @@ class CorpusConfig:
         "phrase shows (text), or the true one (true)",
         one_of("text", "true"),
     )
-    size: int = field(256, "width and height of the picture", POSITIVE, "px")
+    size: int = field(256, "width and height of the picture", _EVEN, "px")
     fps: int = field(20, "frames per second", POSITIVE)
 
 

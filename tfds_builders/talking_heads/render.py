@@ -13,6 +13,7 @@ import sys
 import typing
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from absl import app, flags
@@ -113,11 +114,10 @@ def _check_same(path: Path, found: dict, wanted: dict) -> None:
 
 def render_video(video: corpus.Video, out: Path, size: int, fps: int) -> None:
     """Renders one video with its subtitles; the .mp4 appears last, and whole."""
-    from tfds_builders.talking_heads import espeak, face, film, looks, scene
+    from tfds_builders.talking_heads import espeak, face, film, scene
 
     play = scene.compose(video, fps)
-    person = looks.look(video.speaker.gender, video.speaker.seed)
-    head = face.Head(person, size)
+    head = face.Head(play.person, size)
     path = out / video.path
     part = path.with_suffix(".mp4.part")
     frames = (head.draw(pose) for pose in play.poses)
@@ -209,7 +209,9 @@ def main(_) -> None:
     try:
         cfg = from_mapping(corpus.CorpusConfig, {name: flags.FLAGS[name].value for name in names})
         description = render(cfg, Path(flags.FLAGS.out), flags.FLAGS.workers)
-    except (ValueError, FileExistsError, ModuleNotFoundError) as error:
+    except BrokenProcessPool as error:
+        sys.exit(f"error: {error} Run the same command again: it goes on where it was.")
+    except (ValueError, OSError, ModuleNotFoundError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     print(table(description))
 

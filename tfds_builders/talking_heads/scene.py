@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfds_builders.talking_heads import corpus, face, looks, sentences, voice
+from tfds_builders.talking_heads import corpus, expression, looks, sentences, voice
 from tfds_builders.talking_heads.espeak import RATE_HZ
 
 _LEAD_IN_S = 0.3
@@ -27,12 +27,13 @@ class Cue:
 class Scene:
     """Everything that is heard and seen in a video.
 
-    cues; samples: f32 [n] at `espeak.RATE_HZ`; poses: one for each video frame.
+    person: who is seen; samples: f32 [n] at `espeak.RATE_HZ`; poses: one for each video frame.
     """
 
+    person: looks.Look
     cues: tuple[Cue, ...]
     samples: np.ndarray
-    poses: tuple[face.Pose, ...]
+    poses: tuple[expression.Pose, ...]
 
 
 def compose(video: corpus.Video, fps: int) -> Scene:
@@ -55,7 +56,8 @@ def compose(video: corpus.Video, fps: int) -> Scene:
     samples += rng.normal(0, 3e-4, len(samples)).astype(np.float32)
     times = np.arange(int(end_s * fps)) / fps
     person = looks.look(video.speaker.gender, video.speaker.seed)
-    return Scene(tuple(cues), samples, tuple(_poses(times, cues, begins, speeches, person, rng)))
+    poses = _poses(times, cues, begins, speeches, person, rng)
+    return Scene(person, tuple(cues), samples, tuple(poses))
 
 
 def _place(
@@ -72,13 +74,13 @@ def _place(
     return cues, begins, now
 
 
-def _poses(times, cues, begins, speeches, person: looks.Look, rng) -> list[face.Pose]:
+def _poses(times, cues, begins, speeches, person: looks.Look, rng) -> list[expression.Pose]:
     opening, rounding = _mouth(times, begins, speeches)
     blink, gaze = _blinks(times, person, rng), _glances(times, rng)
     dx, dy, roll = (_sway(times, rng) * person.sway * k for k in (1.3, 0.9, 1.0))
     expressions = _expressions(times, cues, rng)
     return [
-        face.Pose(
+        expression.Pose(
             expression=e,
             opening=float(opening[i]),
             rounding=float(rounding[i]),
@@ -92,10 +94,10 @@ def _poses(times, cues, begins, speeches, person: looks.Look, rng) -> list[face.
     ]
 
 
-def _expressions(times: np.ndarray, cues: Sequence[Cue], rng) -> list[face.Expression]:
+def _expressions(times: np.ndarray, cues: Sequence[Cue], rng) -> list[expression.Expression]:
     """The expression of each cue, changing smoothly in the pauses between them."""
     shown = [
-        face.expression(
+        expression.of_affect(
             *(np.array(corpus.AFFECT[c.utterance.shown["face"]]) * rng.uniform(0.85, 1.1))
         )
         for c in cues
