@@ -75,7 +75,7 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch):
         key = jax.random.fold_in(jax.random.key(cfg.seed), state.step)
         grads, sums, counts = gradients(net, state.params, batch, shares, key, cfg.optim.accumulate)
-        grad_norm = optax.global_norm(grads)
+        grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(grad_norm) & jnp.all(jnp.isfinite(jnp.stack(list(sums.values()))))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -85,7 +85,7 @@ def make_train_step(
         scalars |= {f"count/{name}": count for name, count in counts.items()}
         scalars |= {
             "grad_norm": grad_norm,
-            "update_norm": optax.global_norm(updates),
+            "update_norm": optax.tree.norm(updates),
             "learning_rate": schedule(state.step),
             "skipped": jnp.where(finite, 0.0, 1.0),
             "clips": jnp.sum(batch["clip_valid"], dtype=jnp.float32),
