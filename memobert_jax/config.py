@@ -285,6 +285,14 @@ class PretrainConfig:
     optim: OptimConfig = field(OptimConfig(), "the optimizer")
     mesh: MeshConfig = field(MeshConfig(), "the device mesh")
 
+    def __post_init__(self):
+        for name in ("max_text", "max_face", "max_speech"):
+            if getattr(self.data, name) > self.model.max_positions:
+                raise ValueError(
+                    f"data.{name} = {getattr(self.data, name)} exceeds model.max_positions = "
+                    f"{self.model.max_positions}: every place of a clip needs a position of its own"
+                )
+
 
 @dataclasses.dataclass(frozen=True)
 class PromptConfig:
