@@ -71,7 +71,8 @@ stage 'Pre-train without labels' \
   --config.data.sources="(('$features', 1.0),)"
 stage 'Fit on a few labelled clips and score every modality subset' \
   "$python" -m memobert_jax.evaluate --config=configs/evaluate_talking_heads.py \
-  --checkpoint="$dir/run" --output="$dir/evaluation" --config.source="$features"
+  --checkpoint="$dir/run" --output="$dir/evaluation" --config.source="$features" \
+  --config.ceilings="$dir/media/corpus.json"
 
 [[ -n $dry ]] && exit
 cat <<TEXT
