@@ -224,6 +224,7 @@ class Checkpoints:
     def __init__(self, workdir: str | Path, every: int, keep: int, description: Mapping[str, Any]):
         self.directory = (Path(workdir) / FOLDER).absolute()
         self.description = dict(description)
+        self._unsealed = False
         policies = ocp.training.save_decision_policies
         self._orbax = ocp.training.Checkpointer(
             self.directory,
@@ -240,13 +241,20 @@ class Checkpoints:
         self._seal()
 
     def _seal(self) -> None:
+        self._unsealed = False
         if jax.process_index() == 0:
             for step in steps(self.directory):
                 if not (self.directory / str(step) / _SEAL).is_file():
                     seal(self.directory / str(step))
 
     def save(self, step: int, state: TrainState, *, force: bool = False) -> bool:
-        """Starts a save if one is due; returns whether it did."""
+        """Starts a save if one is due, and seals the last once it is whole; call every step.
+
+        Returns:
+          Whether a save was started.
+        """
+        if self._unsealed and not self._orbax.is_saving_in_progress():
+            self._seal()
         if not force and not self._orbax.should_save(step):
             return False
         if step in steps(self.directory):
@@ -260,6 +268,7 @@ class Checkpoints:
             force=True,
             custom_metadata=self.description,
         )
+        self._unsealed = True
         return True
 
     def restore(self, shapes: TrainState, shardings: TrainState) -> TrainState | None:
