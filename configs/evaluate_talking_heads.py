@@ -1,7 +1,10 @@
-"""The embedded corpus: eight labelled clips a class to fit on, others to select on and to score.
+"""The rendered talking heads: four emotions, 8 labelled clips a class, three seeds.
 
-    python -m memobert_jax.evaluate --config=configs/evaluate_talking_heads.py --checkpoint=RUN \
-        --config.source=FEATURES --config.ceilings=MEDIA/corpus.json --output=DIR
+    python -m memobert_jax.evaluate --config=configs/evaluate_talking_heads.py \
+        --config.source=FEATURES_DIR --config.ceilings=HEADS_DIR/corpus.json \
+        --checkpoint=WORKDIR --output=DIR
+
+`launch/quickstart.sh` runs it for a network of `configs/pretrain_tiny.py`.
 """
 
 from configs import evaluate_emotion
@@ -9,5 +12,7 @@ from configs import evaluate_emotion
 
 def get_config():
     config = evaluate_emotion.get_config()
-    config.row_width = 144
+    with config.unlocked():
+        config.fit.update(steps=40, eval_every=20, batch_rows=8, lrs=(3e-4,))
+        config.fit.update(top_steps=200, top_lrs=(1e-3, 1e-2))
     return config
