@@ -19,7 +19,7 @@ import numpy as np
 from tfds_builders.talking_heads.espeak import RATE_HZ
 
 _VARIANTS = {
-    "female": ("f1", "f2", "f3", "f4", "f5"),
+    "female": ("f1", "f2", "f3", "f4"),
     "male": ("m1", "m2", "m3", "m4", "m6"),
 }
 
@@ -102,8 +102,8 @@ def prosody(voice: Voice, valence: float, arousal: float, rng: np.random.Generat
         pitch=voice.pitch + 48 + 16 * arousal + 14 * valence + 2 * around[1],
         pitch_range=50 + 25 * arousal + 18 * valence + 4 * around[2],
         gain_db=voice.gain_db + 6.5 * arousal + 0.6 * around[3],
-        tilt_db=10 * arousal + 0.8 * around[4],
-        smile_db=10 * valence + 0.8 * around[5],
+        tilt_db=12 * arousal + 0.8 * around[4],
+        smile_db=12 * valence + 0.8 * around[5],
     )
 
 
