@@ -50,7 +50,7 @@ def quiet_libraries() -> None:
         return line.levelno >= stdlib_logging.WARNING or _PACKAGE in line.pathname
 
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(ours)
+    stdlib_logging.getLogger("absl").addFilter(ours)
 
 
 def is_lead() -> bool:

@@ -82,10 +82,10 @@ def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
 
 
 def test_log_lines_of_other_packages_are_shown_from_warnings_on():
-    handler, verbosity = logging.get_absl_handler(), logging.get_verbosity()
+    logger, verbosity = stdlib_logging.getLogger("absl"), logging.get_verbosity()
     try:
         runtime.quiet_libraries()
-        (ours,) = handler.filters
+        (ours,) = logger.filters
         shown = {
             (level, path): bool(
                 ours(stdlib_logging.makeLogRecord({"levelno": level, "pathname": path}))
@@ -94,7 +94,7 @@ def test_log_lines_of_other_packages_are_shown_from_warnings_on():
             for path in (packing.__file__, "/site-packages/orbax/save.py")
         }
     finally:
-        handler.filters.clear()
+        logger.filters.clear()
         logging.set_verbosity(verbosity)
     assert list(shown.values()) == [True, False, True, True]
 

@@ -9,15 +9,11 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from memobert_jax.config import ExtractConfig
-from memobert_jax.media import ledger
+from memobert_jax.media import ledger, video
 from memobert_jax.media.ledger import Reason
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
 from tfds_builders.extraction import Outcome, Source
 
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
-    | {".ogv", ".ts", ".webm", ".wmv"}
-)
 SOUND_SUFFIXES = frozenset(
     {".aac", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
 )
@@ -58,7 +54,7 @@ class Builder(ClipsBuilder):
 
     def list_sources(self, manual_dir: Path) -> list[Source]:
         """Every video under the folder, hidden ones aside, in order of its relative path."""
-        suffixes = VIDEO_SUFFIXES
+        suffixes = video.SUFFIXES
         if "face" not in self.builder_config.extract.require:
             suffixes = suffixes | SOUND_SUFFIXES
         if not manual_dir.is_dir():
