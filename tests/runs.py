@@ -1,9 +1,13 @@
 """Tiny pre-training runs for tests: two layers of width 32 on a few dozen clips."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import samples
+from jax.experimental.compilation_cache import compilation_cache
 
 from memobert_jax import tokenizer
 from memobert_jax.config import (
@@ -42,6 +46,32 @@ BASE = PretrainConfig(
     masking=MaskingConfig(),
     objectives=ObjectivesConfig(),
 )
+
+
+def quick_settings(cache: Path) -> dict[str, object]:
+    """JAX settings: compile in half the time, to slower programs, and equal ones only once."""
+    return {
+        "jax_disable_most_optimizations": True,
+        "jax_compilation_cache_dir": str(cache),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+    }
+
+
+@contextlib.contextmanager
+def quick_compilation(cache: Path) -> Iterator[None]:
+    """`quick_settings` for what is compiled in here."""
+    _configure(quick_settings(cache))
+    try:
+        yield
+    finally:
+        defaults = False, None, 1.0
+        _configure(dict(zip(quick_settings(cache), defaults, strict=True)))
+
+
+def _configure(settings: dict[str, object]) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()  # it reads its folder once
 
 
 def tokens() -> tokenizer.Tokenizer:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import runs
 from flax import nnx
 
 from memobert_jax import objectives, state
@@ -31,6 +32,12 @@ CONFIG = ModelConfig(
     init_std=0.1,
 )
 LAYOUT = Layout(Limits(width=56, caps=(20, 20, 30), max_clips=4), Widths(6, 3, 5), target_share=0.3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick(tmp_path_factory):
+    with runs.quick_compilation(tmp_path_factory.mktemp("xla")):
+        yield
 
 
 def clip(text: int, face: int, speech: int, index: int, seed: int = 0) -> View:

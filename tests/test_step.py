@@ -20,6 +20,12 @@ from memobert_jax.models.transformer import dropout
 from memobert_jax.train import fill_model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick(tmp_path_factory):
+    with runs.quick_compilation(tmp_path_factory.mktemp("xla")):
+        yield
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = samples.dataset(tmp_path_factory.mktemp("data"), widths=runs.WITH_EMOTION)

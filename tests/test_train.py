@@ -1,0 +1,239 @@
+"""The training loop: the same run whatever interrupts it, and words where it must stop."""
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import runs
+import samples
+
+from memobert_jax import checkpoint, config, features, runtime, tokenizer, train
+from memobert_jax.batch import Widths
+from memobert_jax.config import PretrainConfig
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick(tmp_path_factory):
+    with runs.quick_compilation(tmp_path_factory.mktemp("xla")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("train")
+
+
+@pytest.fixture(scope="module")
+def cfg(folder) -> PretrainConfig:
+    corpus = samples.dataset(folder / "corpus", widths=runs.WITH_EMOTION)
+    cfg = runs.config(corpus, tokenizer=runs.saved_tokens(folder))
+    assert cfg.model.dropout > 0
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def whole(folder, cfg):
+    """(work directory, last state) of a run that nothing interrupted."""
+    workdir = folder / "whole"
+    return workdir, jax.device_get(train.train(cfg, workdir))
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    def stop(step: int):
+        monkeypatch.setattr(runtime, "preempted", lambda k: k == step)
+
+    return stop
+
+
+TIMES = ("clips_per_s", "tokens_per_s", "input_wait")
+
+
+def lines(workdir: Path) -> list[dict]:
+    """Metric lines without what depends on the clock."""
+    entries = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [{k: v for k, v in entry.items() if k not in TIMES} for entry in entries]
+
+
+def assert_same_run(workdir, state, whole):
+    expected_dir, expected = whole
+    assert lines(workdir) == lines(expected_dir)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), expected)
+
+
+def test_a_run_logs_every_window_the_held_out_losses_and_their_rivals_once(whole):
+    found = lines(whole[0])
+    windows = [line["step"] for line in found if "loss" in line]
+    assert windows == [2, 4, 6, 8]
+    assert [line["step"] for line in found if "heldout/mlm" in line] == [4, 8]
+    assert [line["step"] for line in found if "trivial/mlm/unigram" in line] == [0]
+    heldout = next(line for line in found if "heldout/mlm" in line)
+    assert set(heldout) == {"step", *(f"heldout/{k}" for k in ("mlm", "mfr", "mfc", "msr"))}
+    assert all(np.isfinite(list(line.values())).all() for line in found)
+    assert found[-2]["loss"] < found[1]["loss"]
+
+
+def test_a_run_leaves_checkpoints_a_table_of_parameters_and_tensorboard_events(whole, cfg):
+    workdir, state = whole
+    assert checkpoint.steps(workdir / "checkpoints") == [4, 8]
+    assert "trunk/blocks/up/kernel" in (workdir / "parameters.txt").read_text()
+    assert list((workdir / "tensorboard").iterdir())
+    assert state.step == cfg.steps
+    found = checkpoint.metadata(checkpoint.resolve(workdir))
+    assert found["config"]["data"]["sources"] == [list(cfg.data.sources[0])]
+    assert checkpoint.model_config(found).vocab_size % 64 == 0
+    assert found["hardware"] == runtime.hardware()
+
+
+def test_a_run_stopped_off_schedule_saves_where_it_is_and_ends_with_the_same_parameters(
+    workdir, cfg, whole, stop_at
+):
+    stop_at(3)
+    train.train(cfg, workdir)
+    assert checkpoint.steps(workdir / "checkpoints") == [3]
+    stop_at(None)
+    state = train.train(cfg, workdir)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), whole[1])
+    assert [line["step"] for line in lines(workdir) if "loss" in line] == [2, 3, 4, 6, 8]
+
+
+def test_a_finished_run_does_nothing_more(workdir, cfg, whole):
+    shutil.copytree(whole[0], workdir)
+    assert_same_run(workdir, train.train(cfg, workdir), whole)
+
+
+def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(workdir, cfg, whole):
+    """From step 4, because the checkpoint of step 8 is damaged: it falls back and repeats."""
+    shutil.copytree(whole[0], workdir)
+    files = (workdir / "checkpoints" / "8" / "params").rglob("*")
+    file = max((f for f in files if f.is_file()), key=lambda f: f.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert_same_run(workdir, train.train(cfg, workdir), whole)
+
+
+def test_a_run_starts_from_the_parameters_it_is_given(workdir, cfg, whole, stop_at):
+    stop_at(1)  # the first step has learning rate 0
+    state = train.train(dataclasses.replace(cfg, init_from=str(whole[0])), workdir)
+    assert int(state.step) == 1
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), whole[1].params)
+
+
+def broken_corpus(folder: Path) -> Path:
+    """Clips whose speech is not finite."""
+    rng = np.random.default_rng(0)
+    splits = {"train": 8, "validation": 4}
+    clips = {
+        split: [samples.clip(i, rng, widths=runs.WITH_EMOTION) for i in range(size)]
+        for split, size in splits.items()
+    }
+    for clip in clips["train"]:
+        clip["speech"] = np.full_like(clip["speech"], np.inf)
+    metadata = {"encoders": samples.ENCODERS}
+    return features.write(folder, clips, metadata=metadata, widths=runs.WITH_EMOTION)
+
+
+def test_too_many_steps_that_are_not_finite_end_the_run_by_their_numbers(workdir, cfg, tmp_path):
+    data = dataclasses.replace(cfg.data, sources=((str(broken_corpus(tmp_path / "x")), 1.0),))
+    broken = dataclasses.replace(cfg, data=data, max_skipped=2)
+    with pytest.raises(FloatingPointError, match=r"steps 1 to 3: lower optim\.peak_lr"):
+        train.train(broken, workdir)
+    (line,) = [line for line in lines(workdir) if "loss" in line]
+    assert line["skipped"] == 2
+    assert line["loss"] is None
+
+
+def test_a_run_with_another_tokenizer_or_data_is_refused_by_name(workdir, cfg, whole, folder):
+    shutil.copytree(whole[0], workdir)
+    other = folder / "other.model"
+    tokenizer.save(tokenizer.train([*runs.TEXTS, "quite another text"], 120), other)
+    with pytest.raises(ValueError, match=r"the run in .*: its tokenizer differs"):
+        train.train(dataclasses.replace(cfg, tokenizer=str(other)), workdir)
+    corpus = samples.dataset(
+        folder / "more", {"train": 50, "validation": 4}, widths=runs.WITH_EMOTION
+    )
+    data = dataclasses.replace(cfg.data, sources=((str(corpus), 1.0),))
+    with pytest.raises(ValueError, match=r"the run in .*: its data differs"):
+        train.train(dataclasses.replace(cfg, data=data), workdir)
+
+
+def test_parameters_of_another_tokenizer_are_no_start(workdir, cfg, whole, folder):
+    other = folder / "second.model"
+    tokenizer.save(tokenizer.train([*runs.TEXTS, "one more text"], 120), other)
+    changed = dataclasses.replace(cfg, tokenizer=str(other), init_from=str(whole[0]))
+    with pytest.raises(ValueError, match=r"init_from = .*: its tokenizer differs"):
+        train.train(changed, workdir)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"mesh": config.MeshConfig(data=3)}, ValueError, "multiply to 3"),
+        ({"optim": config.OptimConfig(accumulate=3)}, ValueError, "use a multiple of 24"),
+        ({"tokenizer": "none.model"}, FileNotFoundError, r"no tokenizer at 'none\.model'"),
+        ({"init_from": "nowhere"}, FileNotFoundError, "no checkpoint at 'nowhere'"),
+    ],
+)
+def test_a_run_that_cannot_work_is_refused_at_once(workdir, cfg, changes, error, message):
+    with pytest.raises(error, match=message):
+        train.train(dataclasses.replace(cfg, **changes), workdir)
+
+
+def test_sizes_of_the_model_come_from_the_data_and_others_are_refused(cfg):
+    tokens, widths = runs.tokens(), Widths(24, 4, 20)
+    model = train.fill_model(cfg, tokens, widths)
+    assert (model.vocab_size, model.face_dim, model.face_emotion_dim) == (64, 24, 4)
+    wrong = dataclasses.replace(cfg, model=dataclasses.replace(cfg.model, speech_dim=7))
+    with pytest.raises(ValueError, match=r"model\.speech_dim = 7, but .* give 20; leave it 0"):
+        train.fill_model(wrong, tokens, widths)
+
+
+def test_clips_longer_than_the_position_tables_are_refused(cfg):
+    model = dataclasses.replace(cfg.model, max_positions=39)
+    with pytest.raises(
+        ValueError, match=r"data\.max_speech = 40 exceeds model\.max_positions = 39"
+    ):
+        dataclasses.replace(cfg, model=model)
+
+
+def test_the_progress_line_shows_losses_and_speed(cfg):
+    shares = {"mlm": 1.0}
+    window = train.Window(cfg, shares, 0)
+    scalars = {"sum/mlm": 6.0, "count/mlm": 3.0, "clips": 4.0, "tokens": 8.0, "skipped": 0.0}
+    window.add({k: np.float32(v) for k, v in (scalars | {"overflow": 0.0, "damaged": 0.0}).items()})
+    out = window.flush(1)
+    assert out["loss/mlm"] == 2.0
+    assert out["clips_per_s"] > 0
+    assert window.scalars == []
+
+
+def test_steps_that_are_not_finite_are_counted_across_windows(cfg):
+    window = train.Window(dataclasses.replace(cfg, max_skipped=3), {"mlm": 1.0}, 0)
+
+    def steps(*skipped: float):
+        for flag in skipped:
+            names = ("sum/mlm", "count/mlm", "clips", "tokens", "overflow", "damaged")
+            window.add({k: np.float32(1) for k in names} | {"skipped": np.float32(flag)})
+
+    steps(1, 1, 0, 1)
+    window.flush(4)
+    steps(1, 1)
+    window.flush(6)
+    steps(1)
+    with pytest.raises(FloatingPointError, match="steps 4 to 7"):
+        window.flush(7)
+
+
+def test_tensorflow_is_not_imported(whole):
+    assert "tensorflow" not in sys.modules
