@@ -29,7 +29,7 @@ def split_words(text: str) -> list[str]:
 
 
 class Encoded(NamedTuple):
-    """ids: i32 [n] pieces; groups: i32 [n], the word of each piece, from 0."""
+    """ids: i32 [n] pieces; groups: i32 [n], the word of each piece, from 0 without gaps."""
 
     ids: np.ndarray
     groups: np.ndarray
@@ -82,6 +82,7 @@ class Tokenizer:
     def encode(self, text: str) -> Encoded:
         """Pieces of a text, without special tokens."""
         pieces = [self._pieces.encode(word) for word in split_words(text)]
+        pieces = [word for word in pieces if word]  # a zero-width space has none
         ids = np.fromiter((i for word in pieces for i in word), np.int32)
         groups = np.repeat(np.arange(len(pieces), dtype=np.int32), [len(word) for word in pieces])
         return Encoded(ids, groups)

@@ -51,6 +51,13 @@ def test_groups_give_the_word_of_each_piece(tokens):
     assert encoded.groups.tolist() == sorted(encoded.groups.tolist())
 
 
+@pytest.mark.parametrize("nothing", ["\u200b", "\u2581"])
+def test_characters_that_are_no_piece_leave_no_gap_between_words(tokens, nothing):
+    encoded = tokens.encode(f"{nothing} sad {nothing} happy")
+    assert encoded.groups.tolist() == [0, 1]
+    assert encoded.ids.tolist() == [tokens.label_id("sad"), tokens.label_id("happy")]
+
+
 def test_punctuation_is_a_piece_or_pieces_of_its_own(tokens):
     encoded = tokens.encode("again, again")
     (comma,) = (g for g, w in enumerate(tokenizer.split_words("again, again")) if w == ",")
