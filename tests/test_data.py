@@ -190,7 +190,7 @@ def test_frames_beyond_the_longest_are_cut_from_the_end(corpus, tokens):
 def test_a_clip_whose_text_is_too_long_is_dropped_and_counted(tmp_path, tokens):
     rng = np.random.default_rng(0)
     clips = [samples.clip(i, rng) for i in range(6)]
-    clips[2]["text"] = clips[4]["text"] = "the bus is blue " * 20
+    clips[2]["text"], clips[3]["text"], clips[4]["text"] = ("sad " * n for n in (31, 30, 200))
     folder = _written(tmp_path, clips)
     data = TrainData(runs.config(folder), tokens)
     assert data.sources[0].clips.tolist() == [0, 1, 3, 5]
