@@ -155,6 +155,9 @@ def score(
       params: of its classifier.
       rows: what is scored.
       batches: global batches of all rows; at most two are on their way.
+
+    Raises:
+      FloatingPointError: if a score is not finite.
     """
     done, waiting = [], []
     for batch in batches:
@@ -164,6 +167,12 @@ def score(
     done += jax.device_get(waiting)
     *values, numbers = (np.concatenate(arrays) for arrays in zip(*done, strict=True))
     there = numbers >= 0
+    broken = ~np.isfinite(values[0][there]).all(-1)
+    if broken.any():
+        raise FloatingPointError(
+            f"{broken.sum()} of {len(broken)} scores are not finite: the parameters diverged; "
+            "take an earlier checkpoint, or lower the learning rates of the fit"
+        )
     places = rows.locate(numbers[there])
     out = []
     for value in values:

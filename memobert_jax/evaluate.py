@@ -78,6 +78,8 @@ def progress(bench: Any, path: Path) -> Iterator[Callable[[int, str], None]]:
 
 def write(found: Any, bench: Any, output: str | Path) -> None:
     """Writes a Comparison, on the lead host; results.json comes last."""
+    import jax
+
     from memobert_jax import checkpoint, runtime, scores
     from memobert_jax.classify import TRUNK
     from memobert_jax.datasets import write_atomically
@@ -85,6 +87,7 @@ def write(found: Any, bench: Any, output: str | Path) -> None:
     output = Path(output)
     for arm, (description, params) in found.fitted.items():
         params = params[TRUNK] if arm == "prompt" else params
+        params = jax.device_get(params) if jax.process_count() == 1 else params
         checkpoint.save_params(output / arm, params, description)
     if not runtime.is_lead():
         return

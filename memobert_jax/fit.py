@@ -8,7 +8,6 @@ the start is a candidate when the best step is chosen on the validation part.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from memobert_jax import classify, scores, stages
@@ -44,23 +43,14 @@ class Fitted(NamedTuple):
 class _Search:
     """The best candidate so far, and how long a stage went without a better one."""
 
-    def __init__(self, program: Program, patience: int):
-        self.program, self.patience, self.since = program, patience, 0
+    def __init__(self, program: Program, patience: int, labels: np.ndarray):
+        self.program, self.patience, self.labels, self.since = program, patience, labels, 0
         self.best: Fitted | None = None
         self.history: list[dict[str, Any]] = []
 
-    def offer(self, params: Params, log_probs: np.ndarray, labels: np.ndarray, **where) -> None:
-        """Validates a candidate: log-probabilities f32 [subsets, clips, classes].
-
-        Raises:
-          FloatingPointError: if they are not finite.
-        """
-        found = scores.selection(log_probs, labels)
-        if not np.isfinite(found["loss"]):
-            raise FloatingPointError(
-                f"the validation loss is {found['loss']} in stage {where['stage']}, step "
-                f"{where['step']}: lower the learning rates of fit, or score another checkpoint"
-            )
+    def offer(self, params: Params, log_probs: np.ndarray, **where: Any) -> None:
+        """Validates a candidate: log-probabilities f32 [subsets, clips, classes]."""
+        found = scores.selection(log_probs, self.labels)
         self.history.append({**where, **found})
         self.since += 1
         if scores.better(found, self.best and self.best.validation):
@@ -98,30 +88,28 @@ def fit(
       advance: told of steps of stage `all`, for a progress bar.
 
     Raises:
-      FloatingPointError: if a loss is not finite.
+      FloatingPointError: if a loss or a score is not finite.
     """
-    search, labels = _Search(program, cfg.patience), validation.rows.labels
-    found = classify.score(program.score, start, *validation)
-    search.offer(start, found.log_probs, labels, stage="start", step=0, lr=0.0, train_loss=None)
+    search = _Search(program, cfg.patience, validation.rows.labels)
+    seen = classify.score(program.score, start, *validation)
+    search.offer(start, seen.log_probs, stage="start", step=0, lr=0.0, train_loss=None)
     if cfg.top_steps:
-        states, classes = _labelled(classify.score(program.score, start, *train), train.rows.labels)
+        states = _labelled(classify.score(program.score, start, *train), train.rows.labels)
         for lr in cfg.top_lrs:
             search.since = 0
-            stage = stages.top_stage(program, start, states, classes, cfg, lr, pull, seed)
+            stage = stages.top_stage(program, start, *states, cfg, lr, pull, seed)
             for step, params, loss in stage:
-                log_probs = np.asarray(program.score_top(params, found.features))
-                search.offer(params, log_probs, labels, stage="top", step=step, lr=lr,
-                             train_loss=loss)  # fmt: skip
+                log_probs = np.asarray(program.score_top(params, seen.features))
+                search.offer(params, log_probs, stage="top", step=step, lr=lr, train_loss=loss)
                 if search.stuck:
                     break
     base = search.best.params
     for lr in cfg.lrs if cfg.steps else ():
         search.since, done = 0, 0
-        for step, params, loss in stages.whole_stage(
-            program, base, train.rows, cfg, lr, pull, seed
-        ):
+        stage = stages.whole_stage(program, base, train.rows, cfg, lr, pull, seed)
+        for step, params, loss in stage:
             log_probs = classify.score(program.score, params, *validation).log_probs
-            search.offer(params, log_probs, labels, stage="all", step=step, lr=lr, train_loss=loss)
+            search.offer(params, log_probs, stage="all", step=step, lr=lr, train_loss=loss)
             advance(step - done)
             done = step
             if search.stuck:
@@ -135,9 +123,3 @@ def _labelled(found: classify.Scores, labels: np.ndarray) -> tuple[np.ndarray, n
     there = ~np.isnan(found.features[..., 0])
     labels = np.broadcast_to(labels, there.shape)
     return found.features[there], labels[there]
-
-
-def part_of(rows: Rows, size: int, program: Program) -> Part:
-    """Rows with their batches of `size` rows on the devices."""
-    with jax.set_mesh(program.mesh):
-        return Part(rows, list(classify.global_batches(rows, size, program.mesh)))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 METRICS = ("uar", "accuracy", "weighted_f1")
-_NAMES = {
+NAMES = {
     "zero_shot": "pre-trained, prompt, no label",
     "prompt": "pre-trained, prompt fitted",
     "head": "pre-trained, head fitted",
@@ -58,15 +58,27 @@ def measure(log_probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 def selection(log_probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """What validation selects by: mean `uar` over the subsets, then mean `loss`.
 
+    The same numbers as `measure` gives, for the many times that a fit asks.
+
     Args:
       log_probs: f32 [subsets, clips, classes].
       labels: i32 [clips].
     """
-    found = [measure(part, labels) for part in log_probs]
-    return {
-        name: float(np.mean([one[name] for one in found if one["scored"]]))
-        for name in ("uar", "loss")
-    }
+    found = [_recall_and_loss(part, labels) for part in log_probs]
+    uar, loss = np.mean([one for one in found if one is not None], axis=0).tolist()
+    return {"uar": uar, "loss": loss}
+
+
+def _recall_and_loss(log_probs: np.ndarray, labels: np.ndarray) -> tuple[float, float] | None:
+    there = ~np.isnan(log_probs[:, 0])
+    if not there.any():
+        return None
+    among, labels = restricted(log_probs[there].astype(np.float64)), labels[there]
+    counts = np.bincount(labels, minlength=among.shape[-1])
+    hits = np.bincount(labels[among.argmax(-1) == labels], minlength=among.shape[-1])
+    present = counts > 0
+    loss = -among[np.arange(len(labels)), labels].mean()
+    return float((hits[present] / counts[present]).mean()), float(loss)
 
 
 def better(one: Mapping[str, float], other: Mapping[str, float] | None) -> bool:
@@ -122,7 +134,7 @@ def table(results: Mapping[str, Any]) -> str:
     lines.append(_line("chance", [_percent(results["chance"])] * len(subsets)))
     for arm, found in results["arms"].items():
         cells = [_cell(found["summary"]["uar"][name]) for name in subsets]
-        lines.append(_line(_NAMES[arm], cells))
+        lines.append(_line(NAMES[arm], cells))
     if results["ceilings"]:
         best = [results["ceilings"].get(name) for name in subsets]
         lines.append(_line("best possible", [_percent(value) for value in best]))
@@ -153,10 +165,10 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
         if arm != "head":
             masses = [one["outside"] for run in found["runs"] for one in run["subsets"].values()]
             masses = [mass for mass in masses if mass is not None]
-            notes.append(f"{_NAMES[arm]}: {np.mean(masses):.3f} of the mass is on other words")
+            notes.append(f"{NAMES[arm]}: {np.mean(masses):.3f} of the mass is on other words")
     for arm, lower in results["below_zero_shot"].items():
         words = ", ".join(f"{n} ({_percent(a)} < {_percent(b)})" for n, (a, b) in lower.items())
-        notes.append(f"{_NAMES[arm]}: " + (f"BELOW zero-shot on {words}" if words else _NOT_BELOW))
+        notes.append(f"{NAMES[arm]}: " + (f"BELOW zero-shot on {words}" if words else _NOT_BELOW))
     for subset, counts in results["views"].items():
         if counts["no modality of the subset"] or counts["a modality missing"]:
             notes.append(f"{subset}: " + ", ".join(f"{n} {why}" for why, n in counts.items()))

@@ -191,20 +191,28 @@ def top_stage(
     pull: float,
     seed: int,
 ) -> Progress:
-    """Stage `top`, on hidden states f32 [n, hidden] with labels i32 [n]."""
+    """Stage `top`, on hidden states f32 [n, hidden] with labels i32 [n].
+
+    Raises:
+      FloatingPointError: if the loss is not finite.
+    """
     state, size = program.start_top(params), min(cfg.top_batch, len(labels))
     for first in range(0, cfg.top_steps, cfg.eval_every):
         last = min(first + cfg.eval_every, cfg.top_steps)
         picked = np.array([draw(len(labels), size, k, seed) for k in range(first, last)], np.int32)
         scalars = np.float32(lr), np.float32(pull), np.uint32(seed)
         state, loss = program.fit_top(state, params, features, labels, picked, *scalars)
-        yield last, _put(params, state.params), float(loss)
+        yield last, _put(params, state.params), _finite(loss, "top", last)
 
 
 def whole_stage(
     program: Program, params: Params, rows: Rows, cfg: FitConfig, lr: float, pull: float, seed: int
 ) -> Progress:
-    """Stage `all`, on packed rows. The parameters that it yields are gone at its next step."""
+    """Stage `all`, on packed rows. The parameters that it yields are gone at its next step.
+
+    Raises:
+      FloatingPointError: if the loss is not finite.
+    """
     state, losses = program.start(params), []
     scalars = np.float32(lr), np.float32(pull), np.uint32(seed)
     for step in range(cfg.steps):
@@ -212,8 +220,18 @@ def whole_stage(
         state, loss = program.fit(state, params[TRUNK], batch, *scalars)
         losses.append(loss)
         if (step + 1) % cfg.eval_every == 0 or step + 1 == cfg.steps:
-            yield step + 1, state.params, float(np.mean(jax.device_get(losses)))
+            mean = np.mean(jax.device_get(losses))
+            yield step + 1, state.params, _finite(mean, "all", step + 1)
             losses = []
+
+
+def _finite(loss: Any, stage: str, step: int) -> float:
+    if not np.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss of stage {stage} is {loss} before step {step}: lower the learning rates of "
+            "fit, or start from another checkpoint"
+        )
+    return float(loss)
 
 
 def _batch(mesh: Mesh, rows: Rows, size: int, step: int, seed: int) -> Batch:

@@ -104,6 +104,10 @@ class _Watcher:
                 arm: {name: spread["mean"] for name, spread in found["summary"]["uar"].items()}
                 for arm, found in results["arms"].items()
             },
+            "losses": {
+                arm: {name: one["loss"] for name, one in found["runs"][0]["subsets"].items()}
+                for arm, found in results["arms"].items()
+            },
             "protocol": results["protocol"]["fingerprint"],
             "seconds": results["seconds"],
         }

@@ -47,8 +47,8 @@ def check_features(metadata: Mapping[str, Any], corpus: protocols.Corpus) -> Non
             raise ValueError(
                 f"the {key} of {corpus.path} differ from those the checkpoint was trained with:\n"
                 f"  checkpoint: {_short(metadata[key])}\n  data: {_short(corpus.metadata[key])}\n"
-                "Run `python -m memobert_jax.featurize --like=<features dataset of the "
-                "pre-training>` on the labelled clips and evaluate its output."
+                f"Run `python -m memobert_jax.featurize --like={metadata['data'][0]['path']} "
+                "--input=<labelled clips> --output=...` and evaluate its output."
             )
 
 

@@ -1,0 +1,266 @@
+"""Evaluation end to end: a checkpoint and labelled features become tables and checkpoints."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import evaluation_kit as kit
+import numpy as np
+import pytest
+import samples
+
+from memobert_jax import arms, checkpoint, evaluate, scores, workbench
+from memobert_jax.config import ARMS, EvaluateConfig, MeshConfig, PromptConfig
+
+SIZES = {"train": 32, "validation": 16, "test": 24}
+FIT = dataclasses.replace(kit.FIT, steps=0, per_class=8)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def configured(data, **changes) -> EvaluateConfig:
+    return dataclasses.replace(kit.EVALUATE, source=str(data), fit=FIT, **changes)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return samples.dataset(tmp_path_factory.mktemp("data"), SIZES, emotional=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data):
+    return kit.save(tmp_path_factory.mktemp("run"), kit.params(), data, step=7, steps=9)
+
+
+@pytest.fixture(scope="module")
+def ceilings(tmp_path_factory):
+    path = tmp_path_factory.mktemp("corpus") / "corpus.json"
+    path.write_text(json.dumps({"best_possible_accuracy": {"T": 0.7, "FS": 0.8, "TFS": 0.9}}))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, data, run, ceilings):
+    output = tmp_path_factory.mktemp("output")
+    return evaluate.evaluate(configured(data, ceilings=ceilings), run, output), output
+
+
+def uar(results, arm, subset="TFS"):
+    return results["arms"][arm]["summary"]["uar"][subset]["mean"]
+
+
+def test_results_say_where_they_come_from(evaluated, run):
+    results, _ = evaluated
+    assert results["checkpoint"]["step"] == 7
+    assert results["checkpoint"]["path"].endswith(f"{run.name}/checkpoints/7")
+    assert results["protocol"]["clips"]["test"] == dict.fromkeys(samples.CLASSES, 6)
+    assert results["config"]["seeds"] == [0, 1]
+    assert results["chance"] == 0.25
+    assert results["majority"]["uar"] == pytest.approx(0.25)
+    assert results["scored_part"] == "test"
+    assert results["hardware"]
+
+
+def test_every_arm_is_scored_for_every_seed_on_the_same_clips(evaluated):
+    results, _ = evaluated
+    assert {arm: len(found["runs"]) for arm, found in results["arms"].items()} == {
+        "zero_shot": 1,
+        "prompt": 2,
+        "head": 2,
+        "random_init": 2,
+    }
+    for found in results["arms"].values():
+        for one in found["runs"]:
+            assert {s["scored"] for s in one["subsets"].values()} == {24}
+            assert all(np.sum(s["confusion"]) == 24 for s in one["subsets"].values())
+
+
+def test_a_fit_on_clips_that_can_be_told_apart_beats_no_fit(evaluated):
+    results, _ = evaluated
+    assert uar(results, "prompt") > 0.6 > uar(results, "zero_shot")
+    assert uar(results, "head") > 0.6
+
+
+def test_the_files_hold_what_was_returned(evaluated):
+    results, output = evaluated
+    assert json.loads((output / "results.json").read_text()) == results
+    table = (output / "table.txt").read_text()
+    assert table == scores.table(results) + "\n"
+    assert "best possible" in table
+
+
+def test_the_scores_of_every_clip_are_kept(evaluated):
+    results, output = evaluated
+    with np.load(output / "scores.npz", allow_pickle=False) as kept:
+        names = {f"{arm}-{seed}-{seed}" for arm in results["arms"] for seed in (0, 1)}
+        runs = names - {"zero_shot-0-0", "zero_shot-1-1"} | {"zero_shot"}
+        assert set(kept.files) == runs | {"ids", "labels", "subsets", "classes"}
+        assert kept["ids"][0] == "clip48"
+        again = scores.measure(kept["head-1-1"][2], kept["labels"])
+    recorded = results["arms"]["head"]["runs"][1]["subsets"]["TFS"]
+    assert again == recorded
+
+
+def test_a_fitted_prompt_scores_again_as_it_did(evaluated, data, tmp_path):
+    results, output = evaluated
+    runs = results["arms"]["prompt"]["runs"]
+    kept = checkpoint.metadata(output / "prompt")["fit"]
+    (fitted,) = [r for r in runs if r["seed"] == kept["seed"]]
+    assert _validation(fitted) == max(map(_validation, runs))
+    again = evaluate.evaluate(configured(data, arms=("zero_shot",)), output / "prompt", tmp_path)
+    found = again["arms"]["zero_shot"]["runs"][0]["subsets"]
+    for subset, one in fitted["subsets"].items():
+        assert found[subset]["confusion"] == one["confusion"]
+        assert found[subset]["loss"] == pytest.approx(one["loss"], abs=1e-5)
+
+
+def _validation(one):
+    found = one["selected"]["validation"]
+    return found["uar"], -found["loss"]
+
+
+def test_a_fitted_head_is_saved_whole_and_refused_as_a_start(evaluated, data, tmp_path):
+    _, output = evaluated
+    assert checkpoint.metadata(output / "head")["kind"] == "head"
+    with pytest.raises(ValueError, match=r"fitted head.*predict"):
+        evaluate.evaluate(configured(data), output / "head", tmp_path)
+
+
+def test_another_mesh_gives_the_same_scores(evaluated, data, run, tmp_path):
+    cfg = configured(data, arms=("zero_shot",), mesh=MeshConfig(data=2, fsdp=2, tensor=2))
+    found = evaluate.evaluate(cfg, run, tmp_path)["arms"]["zero_shot"]["runs"][0]["subsets"]
+    for subset, one in evaluated[0]["arms"]["zero_shot"]["runs"][0]["subsets"].items():
+        assert found[subset]["loss"] == pytest.approx(one["loss"], abs=1e-5)
+
+
+def test_a_subset_seed_and_a_training_seed_are_crossed(data, run):
+    fit = dataclasses.replace(FIT, subset_seeds=(5, 6))
+    cfg = dataclasses.replace(configured(data), fit=fit)
+    bench = workbench.Workbench(cfg, checkpoint.metadata(checkpoint.resolve(run)))
+    assert bench.runs() == [(0, 5), (0, 6), (1, 5), (1, 6)]
+    assert set(bench.train_clips) == {5, 6}
+
+
+def test_zero_shot_alone_needs_no_other_part(tmp_path, run, data):
+    lone = samples.dataset(tmp_path / "lone", {"test": 8}, emotional=False)
+    results = evaluate.evaluate(configured(lone, arms=("zero_shot",)), run, tmp_path / "out")
+    assert set(results["protocol"]["clips"]) == {"test"}
+    assert results["majority"] is None
+
+
+def test_texts_that_were_cut_are_counted(tmp_path, run, data):
+    cfg = configured(data, arms=("zero_shot",), max_text=9)
+    results = evaluate.evaluate(cfg, run, tmp_path)
+    assert any("the text of 24 of 24 clips was cut" in line for line in results["warnings"])
+
+
+def test_scoring_clips_of_the_pre_training_is_said(tmp_path, run, data):
+    cfg = configured(data, arms=("zero_shot",), test_split="train")
+    results = evaluate.evaluate(cfg, run, tmp_path)
+    assert any("pre-trained on the clips of the test part" in w for w in results["warnings"])
+    assert "pre-trained on the clips of the test part" in (tmp_path / "table.txt").read_text()
+
+
+def test_features_of_another_encoder_are_refused(tmp_path, run, data):
+    encoders = {**samples.ENCODERS, "face": {**samples.ENCODERS["face"], "version": 2}}
+    other = samples.dataset(tmp_path / "other", SIZES, metadata={"encoders": encoders})
+    with pytest.raises(
+        ValueError, match=r"(?s)encoders of .* differ.*featurize --like="
+    ) as refused:
+        evaluate.evaluate(configured(other), run, tmp_path / "out")
+    assert '"version": 2' in str(refused.value)
+    assert f"--like={data} " in str(refused.value)
+
+
+def test_features_normalised_on_other_clips_are_refused(tmp_path, run):
+    metadata = {"normalisation": {"speech": {"mean": [0.0], "std": [1.0]}}}
+    other = samples.dataset(tmp_path / "other", SIZES, metadata=metadata)
+    with pytest.raises(ValueError, match=r"normalisation of .* differ"):
+        evaluate.evaluate(configured(other), run, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"test_split": "tset"}, ValueError, "no split 'tset'; it has"),
+        ({"validation_split": "test"}, ValueError, "share 24 values of id"),
+        ({"batch_rows": 6}, ValueError, "use a multiple of 8"),
+        ({"max_text": 600}, ValueError, "expected at most 64, the positions"),
+        ({"max_text": 5}, ValueError, "a clip may have 5: shorten it"),
+        ({"ceilings": "nowhere.json"}, FileNotFoundError, "'nowhere.json'"),
+        ({"mesh": MeshConfig(data=3)}, ValueError, "for 8 devices"),
+        (
+            {"prompt": PromptConfig(label_words=("angry", "happy", "neutral", "heartbroken"))},
+            ValueError,
+            "label word 'heartbroken' is not one piece",
+        ),
+        (
+            {"prompt": PromptConfig(classes=("anger", "fear"), label_words=("angry", "scared"))},
+            ValueError,
+            "no clip of fear",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(tmp_path, run, data, changes, error, message):
+    with pytest.raises(error, match=message):
+        evaluate.evaluate(dataclasses.replace(configured(data), **changes), run, tmp_path)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_an_empty_validation_part_is_refused(tmp_path, run):
+    lone = samples.dataset(tmp_path / "lone", {"train": 32, "validation": 0, "test": 8})
+    with pytest.raises(ValueError, match="validation part is empty"):
+        evaluate.evaluate(configured(lone), run, tmp_path / "out")
+
+
+def test_ceilings_without_their_entry_are_refused(tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="no entry 'best_possible_accuracy'"):
+        arms.ceilings(str(path))
+
+
+def test_a_missing_checkpoint_is_named(tmp_path, data):
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        evaluate.evaluate(configured(data), tmp_path / "none", tmp_path / "out")
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_work(tmp_path, data, run):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        evaluate.evaluate(configured(data), run, tmp_path / "file")
+
+
+def test_damaged_parameters_are_refused(tmp_path, data):
+    folder = kit.save(tmp_path / "run", kit.params(), data)
+    files = [p for p in folder.rglob("*") if p.is_file() and "ocdbt" in str(p)]
+    victim = max(files, key=lambda p: p.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    victim.write_bytes(content)
+    with pytest.raises(checkpoint.CorruptCheckpointError, match="damaged"):
+        evaluate.evaluate(configured(data), folder, tmp_path / "out")
+
+
+def test_the_command_line_prints_the_table_and_names_the_files(tmp_path, data, run):
+    command = [sys.executable, "-m", "memobert_jax.evaluate"]
+    command += ["--config=configs/evaluate_emotion.py", f"--config.source={data}"]
+    command += ["--config.arms=('zero_shot',)", "--config.subsets=('T',)"]
+    command += ["--config.batch_rows=8", f"--checkpoint={run}", f"--output={tmp_path}"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "xla")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "table.txt").read_text() in done.stdout
+    assert "results.json" in done.stdout
+
+
+def test_every_arm_of_the_configuration_has_a_name_in_the_table():
+    assert set(ARMS) == set(scores.NAMES)
