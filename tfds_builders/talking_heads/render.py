@@ -8,6 +8,7 @@ where it was: each video takes its name when it is whole.
 import csv
 import dataclasses
 import json
+import multiprocessing
 import os
 import sys
 import typing
@@ -47,9 +48,10 @@ def render(cfg: corpus.CorpusConfig, out: Path, workers: int) -> dict:
     videos = corpus.plan(cfg)
     missing = [video for video in videos if not (out / video.path).exists()]
     done = len(videos) - len(missing)
+    spawn = multiprocessing.get_context("spawn")
     with (
         tqdm(total=len(videos), initial=done, unit="video", desc="render") as bar,
-        ProcessPoolExecutor(workers, _spawn(), initializer=_one_thread) as pool,
+        ProcessPoolExecutor(workers, spawn, initializer=_worker_starts) as pool,
     ):
         try:
             for future in as_completed(
@@ -172,16 +174,19 @@ def _replace(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def _spawn():
-    import multiprocessing
+def _worker_starts() -> None:
+    """One thread for each process; and a process goes when the run that started it is killed."""
+    import threading
 
-    return multiprocessing.get_context("spawn")
-
-
-def _one_thread() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def table(description: dict) -> str:
