@@ -59,7 +59,7 @@ def bayes_answer(classes, likelihoods: dict[str, float], shown: dict[str, str]) 
 
 @pytest.mark.parametrize("emotions", ["four", "seven"])
 def test_a_bayes_classifier_on_planned_clips_reaches_the_ceiling(emotions):
-    cfg = corpus.CorpusConfig(emotions=emotions, test=6000, p_text=0.6, p_face=0.7, p_speech=0.75)
+    cfg = corpus.CorpusConfig(emotions=emotions, test=3000, p_text=0.6, p_face=0.7, p_speech=0.75)
     p = {"text": cfg.p_text, "face": cfg.p_face, "speech": cfg.p_speech}
     clips = [u for v in corpus.plan(cfg) if v.split == "test" for u in v.utterances]
     names = corpus.classes(cfg)
