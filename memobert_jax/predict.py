@@ -62,7 +62,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _prompt(args: argparse.Namespace) -> PromptConfig | None:
+def prompt_of(args: argparse.Namespace) -> PromptConfig | None:
     """The prompt of the command line; None where nothing is said."""
     given = {"template": args.template}
     for name in ("classes", "label_words"):
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     runtime.quiet_libraries()
     runtime.cache_compilations()
-    predictor = Predictor(args.checkpoint, _prompt(args))
+    predictor = Predictor(args.checkpoint, prompt_of(args))
     require = [name for name in args.require.split(",") if name]
     cfg = extraction(predictor.metadata, from_mapping(ExtractConfig, {"require": require}).require)
     ledgers = []
