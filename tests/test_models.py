@@ -221,7 +221,10 @@ def test_a_model_without_the_sizes_of_its_data_is_refused(name):
         network(**{name: 0})
 
 
-def test_attention_is_a_softmax_over_the_own_segment():
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_attention_is_a_softmax_over_the_own_segment(monkeypatch, backend):
+    """Both ways of computing it; that of accelerators also runs here."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     rng = np.random.default_rng(0)
     q, k, v = rng.normal(size=(3, 1, 6, 2, 4)).astype(np.float32)
     segments = np.array([[1, 1, 1, 2, 2, 0]])
