@@ -3,6 +3,9 @@
     python -m memobert_jax.train --config=configs/pretrain_talking_heads.py --workdir=DIR \
         --config.tokenizer=FILE.model --config.data.sources="(('FEATURES_DIR', 1.0),)"
 
+Two CPU cores shared with other work: 1,000 steps in 15 minutes, 110 clips/s in the quiet part;
+held-out losses of the trivial predictors: mlm 4.36 (unigram), mfr 0.034, msr 0.823 (clip means).
+
 More words are masked than in the paper, because 600 clips say each emotion word few times; this and
 the learning rate of `pretrain_tiny` were chosen on held-out losses of unlabelled clips.
 """
