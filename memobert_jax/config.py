@@ -50,6 +50,8 @@ POSITIVE = Check("a number above 0", lambda v: v > 0)
 NOT_NEGATIVE = Check("a number of at least 0", lambda v: v >= 0)
 SHARE = Check("a number from 0 to 1", lambda v: 0 <= v <= 1)
 NOT_EMPTY = Check("at least one entry", lambda v: len(v) > 0)
+SEEDS = Check("numbers from 0 to 4294967295", lambda v: all(0 <= seed < 2**32 for seed in v))
+RATES = Check("at least one entry, each above 0", lambda v: v and min(v) > 0)
 
 
 def one_of(*choices: str) -> Check:
@@ -60,6 +62,11 @@ def each_of(*choices: str) -> Check:
     return Check(
         f"a selection from {', '.join(choices)}", lambda v: all(item in choices for item in v)
     )
+
+
+def some_of(*choices: str) -> Check:
+    within = each_of(*choices)
+    return Check(f"{within.expected}, not empty", lambda v: v and within.passes(v))
 
 
 def field(default: Any, doc: str, check: Check | None = None, unit: str = "") -> Any:
@@ -327,17 +334,19 @@ class FitConfig:
         8, "labelled clips of each class; 0: all of the training part", NOT_NEGATIVE, "clips"
     )
     subset_seeds: tuple[int, ...] = field(
-        (), "seeds of few-shot subsets, each fitted with every seed; (): the seed of the run"
+        (),
+        "seeds of few-shot subsets, each fitted with every seed; (): the seed of the run",
+        SEEDS,
     )
     top_steps: int = field(200, "steps of stage top; 0: without it", NOT_NEGATIVE, "steps")
     top_batch: int = field(256, "views of a step of stage top", POSITIVE)
     top_lrs: tuple[float, ...] = field(
-        (1e-3,), "highest learning rates of stage top to choose from", NOT_EMPTY
+        (1e-3,), "highest learning rates of stage top to choose from", RATES
     )
     steps: int = field(60, "steps of stage all; 0: without it", NOT_NEGATIVE, "steps")
     batch_rows: int = field(8, "packed rows of a step of stage all", POSITIVE, "rows")
     lrs: tuple[float, ...] = field(
-        (5e-5,), "highest learning rates of stage all to choose from", NOT_EMPTY
+        (5e-5,), "highest learning rates of stage all to choose from", RATES
     )
     eval_every: int = field(20, "steps between validation scores", POSITIVE, "steps")
     patience: int = field(
@@ -372,9 +381,13 @@ class EvaluateConfig:
         "what no two of the parts may share; a leak is an error",
         each_of("video_id", "speaker", "session", "dialogue"),
     )
-    arms: tuple[str, ...] = field(ARMS, "what to score", each_of(*ARMS))
-    subsets: tuple[str, ...] = field(SUBSETS, "modality subsets to score", each_of(*SUBSETS))
-    seeds: tuple[int, ...] = field((1234, 4321, 5678), "seeds of the fits", NOT_EMPTY)
+    arms: tuple[str, ...] = field(ARMS, "what to score", some_of(*ARMS))
+    subsets: tuple[str, ...] = field(SUBSETS, "modality subsets to score", some_of(*SUBSETS))
+    seeds: tuple[int, ...] = field(
+        (1234, 4321, 5678),
+        "seeds of the fits",
+        Check("at least one entry, each from 0 to 4294967295", lambda v: v and SEEDS.passes(v)),
+    )
     batch_rows: int = field(16, "packed rows of a scored batch", POSITIVE, "rows")
     row_width: int = field(
         256, "trunk slots of a row; wider where a clip needs it", POSITIVE, "slots"

@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tqdm(total=len(args.videos), desc="predict", unit="video", file=sys.stderr) as bar:
         for lines, one in predict(predictor, args.videos, cfg):
             for line in lines:
-                print(json.dumps(line, ensure_ascii=False), flush=True)
+                print(json.dumps(line), flush=True)
             ledgers.append(one)
             bar.update()
     totals = ledger.merge(ledgers)

@@ -136,13 +136,14 @@ def table(results: Mapping[str, Any]) -> str:
         cells = [_cell(found["summary"]["uar"][name]) for name in subsets]
         lines.append(_line(NAMES[arm], cells))
     if results["ceilings"]:
-        best = [results["ceilings"].get(name) for name in subsets]
+        best = [results["ceilings"].get(name) for name in subsets[:-1]]
+        best.append(None if None in best else float(np.mean(best)))
         lines.append(_line("best possible", [_percent(value) for value in best]))
     return "\n".join([*lines, *_notes(results)])
 
 
 def _line(name: str, cells: Sequence[str]) -> str:
-    return f"{name:<30}" + "".join(f"{cell:>12}" for cell in cells)
+    return f"{name:<29}" + "".join(f"{cell:>10}" for cell in cells)
 
 
 def _percent(value: float | None) -> str:
@@ -150,7 +151,7 @@ def _percent(value: float | None) -> str:
 
 
 def _cell(spread: Mapping[str, Any]) -> str:
-    sd = "" if spread["sd"] is None else f" ±{100 * spread['sd']:4.1f}"
+    sd = "" if spread["sd"] is None else f"±{100 * spread['sd']:.1f}"
     return _percent(spread["mean"]) + sd
 
 
