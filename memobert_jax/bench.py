@@ -55,7 +55,7 @@ def featurize(clips_dir: str, split: str, limit: int) -> dict[str, Any]:
     clips = Split(clips_dir, split, "clips")
     items = clips.read_many(range(min(limit, len(clips))))
     encoders = featurizer.identities(config.EncodersConfig())
-    encode = featurizer.Featurizer(encoders, featurizer.fit_normalisation(encoders, [items]))
+    encode = featurizer.Featurizer(encoders, featurizer.fit_normalisation(encoders, list, [items]))
     encode(items[:64])
     start = time.perf_counter()
     encode(items)
