@@ -111,6 +111,7 @@ def test_a_killed_run_goes_on_bit_for_bit(job):
     jax.tree.map(np.testing.assert_array_equal, job.state("killed"), job.state("whole"))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_where_the_run_is_and_ends_it_without_error(job):
     done = job.run("asked", kill("SIGTERM", 3))
     assert done.returncode == 0, done.stderr
