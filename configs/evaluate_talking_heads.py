@@ -13,6 +13,5 @@ from configs import evaluate_emotion
 def get_config():
     config = evaluate_emotion.get_config()
     with config.unlocked():
-        config.fit.update(steps=40, eval_every=20, batch_rows=8, lrs=(3e-4,))
-        config.fit.update(top_steps=200, top_lrs=(1e-3, 1e-2))
+        config.fit.update(steps=40, eval_every=20, batch_rows=8, lrs=(1e-3,))
     return config

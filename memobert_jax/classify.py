@@ -33,10 +33,11 @@ class Classifier(NamedTuple):
       shapes, axes: trees of parameters {TRUNK: ..., HEAD: ...}; a prompt has no HEAD.
       features: (params, batch, key) -> f32 [rows, clips, hidden], what the top reads; a key
         switches dropout on.
-      top: (params, features, key) -> f32 [..., classes], log-probabilities. Of a prompt they are
+      top: (params, features) -> f32 [..., classes], log-probabilities. Of a prompt they are
         those of the label words in the whole vocabulary, so they sum to less than 1; of a head they
         sum to 1.
-      top_paths: the parts of the parameter tree that `top` has for itself.
+      top_paths: the parts of the parameter tree that labels alone can fit: pre-training does not
+        touch them. A prompt has none.
       fresh: part of the tree -> (key -> random parameters of it), not compiled.
     """
 
@@ -44,14 +45,13 @@ class Classifier(NamedTuple):
     shapes: Params
     axes: Params
     features: Callable[[Params, Batch, jax.Array | None], jax.Array]
-    top: Callable[[Params, jax.Array, jax.Array | None], jax.Array]
+    top: Callable[[Params, jax.Array], jax.Array]
     top_paths: tuple[tuple[str, ...], ...]
     fresh: Mapping[str, Callable[[jax.Array], Params]]
 
     def log_probs(self, params: Params, batch: Batch, key: jax.Array | None) -> jax.Array:
         """f32 [rows, clips, classes] of the segments of a batch."""
-        keys = (None, None) if key is None else jax.random.split(key)
-        return self.top(params, self.features(params, batch, keys[0]), keys[1])
+        return self.top(params, self.features(params, batch, key))
 
     @property
     def network(self) -> Network:
@@ -80,7 +80,7 @@ def prompt_classifier(cfg: ModelConfig, label_ids: np.ndarray) -> Classifier:
         places = batch["mlm_slot"][:, : batch["clip_slot"].shape[1]]
         return take_slots(hidden, places).astype(jnp.float32)
 
-    def top(params: Params, features: jax.Array, key: jax.Array | None) -> jax.Array:
+    def top(params: Params, features: jax.Array) -> jax.Array:
         model = nnx.merge(trunk.graphdef, params[TRUNK])
         logits = model.mlm_head(features, model.text.word[...])
         return jax.nn.log_softmax(logits)[..., label_ids]
@@ -91,7 +91,7 @@ def prompt_classifier(cfg: ModelConfig, label_ids: np.ndarray) -> Classifier:
         {TRUNK: trunk.axes},
         features,
         top,
-        ((TRUNK, "mlm_head"),),
+        (),
         {TRUNK: functools.partial(_fresh, lambda rngs: Memobert(cfg, rngs))},
     )
 
@@ -108,9 +108,9 @@ def head_classifier(cfg: ModelConfig, classes: int) -> Classifier:
         hidden = nnx.merge(nets[TRUNK].graphdef, params[TRUNK])(batch, key)
         return take_slots(hidden, batch["clip_slot"]).astype(jnp.float32)
 
-    def top(params: Params, features: jax.Array, key: jax.Array | None) -> jax.Array:
+    def top(params: Params, features: jax.Array) -> jax.Array:
         model, head = (nnx.merge(nets[part].graphdef, params[part]) for part in (TRUNK, HEAD))
-        return jax.nn.log_softmax(head(model.pooler(features), key))
+        return jax.nn.log_softmax(head(model.pooler(features)))
 
     return Classifier(
         "head",
@@ -136,7 +136,7 @@ def make_score_step(classifier: Classifier, mesh: Mesh) -> Callable[[Params, Bat
 
     def score_step(params: Params, batch: Batch):
         features = classifier.features(params, batch, None)
-        return classifier.top(params, features, None), features, batch["clip_index"]
+        return classifier.top(params, features), features, batch["clip_index"]
 
     return jax.jit(
         score_step,

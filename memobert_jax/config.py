@@ -69,9 +69,15 @@ def some_of(*choices: str) -> Check:
     return Check(f"{within.expected}, not empty", lambda v: v and within.passes(v))
 
 
-def field(default: Any, doc: str, check: Check | None = None, unit: str = "") -> Any:
-    """A dataclass field with its documentation, unit and check."""
-    metadata = {"doc": doc, "check": check, "unit": unit}
+def field(
+    default: Any, doc: str, check: Check | None = None, unit: str = "", *, free: bool = False
+) -> Any:
+    """A dataclass field with its documentation, unit and check.
+
+    `free`: may differ when a run is resumed, because it changes nothing that is learned or
+    measured, or because something stronger than its value is compared (`differences`).
+    """
+    metadata = {"doc": doc, "check": check, "unit": unit, "free": free}
     if dataclasses.is_dataclass(default):
         return dataclasses.field(default_factory=lambda: default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -104,7 +110,7 @@ class ExtractConfig:
         0.03, "mouth opening that counts, in inter-ocular distances", POSITIVE
     )
     detect_every_s: float = field(
-        0.5, "time between face detections; in between, landmarks are followed", NOT_NEGATIVE, "s"
+        1.0, "time between face detections; in between, landmarks are followed", NOT_NEGATIVE, "s"
     )
     max_faces: int = field(6, "largest faces of a picture that are followed", POSITIVE)
     active_speaker: bool = field(
@@ -164,6 +170,12 @@ class MaskingConfig:
     face_ratio: float = field(0.20, "share of face frames masked", SHARE)
     speech_ratio: float = field(0.15, "share of speech frames masked", SHARE)
     span: int = field(3, "frames of a span", POSITIVE, "frames")
+    fewer: float = field(
+        0.0,
+        "share of clips that show only some of their modalities, each proper subset alike, so that "
+        "the network knows what it is asked with modalities missing",
+        SHARE,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +214,8 @@ class DataConfig:
     """Features datasets and how their clips are packed into rows."""
 
     sources: tuple[tuple[str, float], ...] = field(
-        (), "(features dataset folder, weight) pairs; weights are relative shares of rows"
+        (), "(features dataset folder, weight) pairs; weights are relative shares of rows",
+        free=True,
     )
     split: str = field("train", "split to train on")
     eval_split: str = field("validation", "split of the held-out losses")
@@ -219,10 +232,12 @@ class DataConfig:
     max_face: int = field(36, "face frames of a clip; the first are kept", POSITIVE, "frames")
     max_speech: int = field(64, "speech rows of a clip; the first are kept", POSITIVE, "rows")
     skip_corrupt: bool = field(
-        False, "a damaged record becomes an empty clip and is counted; off: it ends the run"
+        False,
+        "a damaged record becomes an empty clip and is counted; off: it ends the run",
+        free=True,
     )
-    read_threads: int = field(2, "threads that assemble batches", POSITIVE)
-    prefetch: int = field(4, "batches assembled ahead", POSITIVE)
+    read_threads: int = field(2, "threads that assemble batches", POSITIVE, free=True)
+    prefetch: int = field(4, "batches assembled ahead", POSITIVE, free=True)
 
     def __post_init__(self):
         for cap, limit in (
@@ -264,9 +279,9 @@ class OptimConfig:
 class MeshConfig:
     """Devices as (data, fsdp, tensor); -1 takes the devices that remain."""
 
-    data: int = field(-1, "copies of the model over the batch")
-    fsdp: int = field(1, "shards of parameters, also over the batch")
-    tensor: int = field(1, "shards of heads, feed-forward and vocabulary")
+    data: int = field(-1, "copies of the model over the batch", free=True)
+    fsdp: int = field(1, "shards of parameters, also over the batch", free=True)
+    tensor: int = field(1, "shards of heads, feed-forward and vocabulary", free=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,16 +290,16 @@ class PretrainConfig:
 
     seed: int = field(1234, "seed of initialisation, data order, masks and dropout", NOT_NEGATIVE)
     steps: int = field(40_000, "optimizer steps", POSITIVE, "steps")
-    log_every: int = field(50, "steps between metric lines", POSITIVE, "steps")
-    eval_every: int = field(1000, "steps between held-out losses", POSITIVE, "steps")
+    log_every: int = field(50, "steps between metric lines", POSITIVE, "steps", free=True)
+    eval_every: int = field(1000, "steps between held-out losses", POSITIVE, "steps", free=True)
     eval_rows: int = field(256, "rows of the held-out set that are measured", POSITIVE)
-    checkpoint_every: int = field(1000, "steps between checkpoints", POSITIVE, "steps")
-    keep_checkpoints: int = field(3, "checkpoints kept, the latest ones", POSITIVE)
+    checkpoint_every: int = field(1000, "steps between checkpoints", POSITIVE, "steps", free=True)
+    keep_checkpoints: int = field(3, "checkpoints kept, the latest ones", POSITIVE, free=True)
     max_skipped: int = field(
-        10, "non-finite steps in a row after which the run stops", POSITIVE, "steps"
+        10, "non-finite steps in a row after which the run stops", POSITIVE, "steps", free=True
     )
-    tokenizer: str = field("", "path of a trained SentencePiece .model file")
-    init_from: str = field("", "checkpoint whose parameters start the run; '': random")
+    tokenizer: str = field("", "path of a trained SentencePiece .model file", free=True)
+    init_from: str = field("", "checkpoint whose parameters start the run; '': random", free=True)
     data: DataConfig = field(DataConfig(), "features datasets and packing")
     masking: MaskingConfig = field(MaskingConfig(), "what is hidden and predicted")
     model: ModelConfig = field(ModelConfig(), "the network")
@@ -325,9 +340,10 @@ class PromptConfig:
 class FitConfig:
     """Fitting a prompt or a head on labelled clips, in two stages.
 
-    Stage `top` fits what reads the classes off the trunk, on hidden states that are computed once;
-    stage `all` goes on from there with the whole network. Of every step that was validated, with
-    each learning rate, the start included, the best on the validation part is kept.
+    Stage `top` fits a head alone, on hidden states that are computed once (a prompt has nothing
+    new to fit and goes without); stage `all` goes on from there with the whole network. Of every
+    step that was validated, with each learning rate, the start included, the best on the
+    validation part is kept.
     """
 
     per_class: int = field(
@@ -338,8 +354,8 @@ class FitConfig:
         "seeds of few-shot subsets, each fitted with every seed; (): the seed of the run",
         SEEDS,
     )
-    top_steps: int = field(200, "steps of stage top; 0: without it", NOT_NEGATIVE, "steps")
-    top_batch: int = field(256, "views of a step of stage top", POSITIVE)
+    top_steps: int = field(40, "steps of stage top; 0: without it", NOT_NEGATIVE, "steps")
+    top_batch: int = field(128, "views of a step of stage top", POSITIVE)
     top_lrs: tuple[float, ...] = field(
         (1e-3,), "highest learning rates of stage top to choose from", RATES
     )
@@ -361,6 +377,11 @@ class FitConfig:
         SHARE,
     )
     dropout: float = field(0.1, "dropout while fitting", SHARE)
+    hide: float = field(
+        0.5,
+        "share of the words and frames of a clip masked in stage all, against overfitting",
+        SHARE,
+    )
 
 
 ARMS = ("zero_shot", "prompt", "head", "random_init")
@@ -434,6 +455,28 @@ def fingerprint(cfg: Any) -> str:
     """The first 12 hex digits of the sha256 of a config's values."""
     text = json.dumps(as_dict(cfg), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def differences(cls: type, before: Mapping, after: Mapping, path: str = "") -> dict[str, tuple]:
+    """Fields, but the `free` ones, in which two configurations differ: path -> (before, after).
+
+    Args:
+      cls: the dataclass of both.
+      before: as `as_dict`, or its JSON; a field that was not there yet had its default.
+      after: the same.
+      path: of the section, for the names.
+    """
+    out = {}
+    for f in dataclasses.fields(cls):
+        kind = typing.get_type_hints(cls)[f.name]
+        if dataclasses.is_dataclass(kind):
+            sections = (values.get(f.name, {}) for values in (before, after))
+            out |= differences(kind, *sections, path=f"{path}{f.name}.")
+        elif not f.metadata["free"]:
+            old, new = (values.get(f.name, f.default) for values in (before, after))
+            if json.dumps(old) != json.dumps(new):
+                out[path + f.name] = old, new
+    return out
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:

@@ -1,8 +1,9 @@
 """Fitting a classifier on a few labelled clips, and choosing what to keep on other clips.
 
 One fit serves all modality subsets: every step shows clips under a mix of them (the "seven cases"
-of MEmoBERT §6.3). Dropout and a pull back to the pre-trained parameters hold it near its start, and
-the start is a candidate when the best step is chosen on the validation part.
+of MEmoBERT §6.3). Dropout, masked words and frames and a pull back to the pre-trained parameters
+keep it from learning the few clips by heart, and the start is a candidate when the best step is
+chosen on the validation part.
 """
 
 from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ def fit(
       validation: labelled clips to choose on.
       cfg: how long, how fast.
       seed: of the order of clips and of dropout.
-      pull: towards the parameters a stage starts with, see FitConfig.anchor.
+      pull: towards the trunk at the start, see FitConfig.anchor.
       advance: told of steps of stage `all`, for a progress bar.
 
     Raises:
@@ -93,11 +94,11 @@ def fit(
     search = _Search(program, cfg.patience, validation.rows.labels)
     seen = classify.score(program.score, start, *validation)
     search.offer(start, seen.log_probs, stage="start", step=0, lr=0.0, train_loss=None)
-    if cfg.top_steps:
+    if cfg.top_steps and program.classifier.top_paths:
         states = _labelled(classify.score(program.score, start, *train), train.rows.labels)
         for lr in cfg.top_lrs:
             search.since = 0
-            stage = stages.top_stage(program, start, *states, cfg, lr, pull, seed)
+            stage = stages.top_stage(program, start, *states, cfg, lr, seed)
             for step, params, loss in stage:
                 log_probs = np.asarray(program.score_top(params, seen.features))
                 search.offer(params, log_probs, stage="top", step=step, lr=lr, train_loss=loss)

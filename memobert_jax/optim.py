@@ -1,4 +1,8 @@
-"""The optimizer: AdamW, global-norm clipping, linear warm-up and decay (MEmoBERT §5)."""
+"""The optimizer: AdamW, global-norm clipping, linear warm-up and decay (MEmoBERT §5).
+
+The rate is a function of the step number and is applied by `descend`, outside optax: a step that is
+skipped counts for the schedule, but not for Adam's moments.
+"""
 
 from typing import Any
 
@@ -24,7 +28,10 @@ def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
 
 
 def decay_mask(params: Any, cfg: OptimConfig) -> Any:
-    """True where weight decay applies: no bias, no layer norm.
+    """True where weight decay applies: no bias, no layer norm, and not the pooler.
+
+    No objective trains the pooler, so decay would only shrink it; PyTorch, and so the authors, leave
+    alone what has no gradient.
 
     With `decay_modality_norms` the layer norms of frame projections and of the heads, but for the
     word head, have their scales decayed, as in the original, whose exclusion list matches only
@@ -36,21 +43,24 @@ def decay_mask(params: Any, cfg: OptimConfig) -> Any:
         norm = any(name.endswith("norm") for name in names)
         if norm and cfg.decay_modality_norms and "mlm_head" not in names:
             norm = not any(name in names for name in _MODALITY_NORMS)
-        return names[-1] != "bias" and not norm
+        return names[-1] != "bias" and not norm and names[0] != "pooler"
 
     return jax.tree_util.tree_map_with_path(decayed, params)
 
 
-def make_optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
-    """Clipping by global norm, then AdamW with decoupled weight decay."""
+def make_optimizer(cfg: OptimConfig) -> optax.GradientTransformation:
+    """Gradients to AdamW's directions: clipped by global norm, with decoupled weight decay."""
     return optax.chain(
         optax.clip_by_global_norm(cfg.clip_norm),
-        optax.adamw(
-            learning_rate(cfg, steps),
-            b1=cfg.b1,
-            b2=cfg.b2,
-            eps=cfg.eps,
-            weight_decay=cfg.weight_decay,
-            mask=lambda params: decay_mask(params, cfg),
-        ),
+        optax.scale_by_adam(b1=cfg.b1, b2=cfg.b2, eps=cfg.eps),
+        optax.add_decayed_weights(cfg.weight_decay, lambda params: decay_mask(params, cfg)),
     )
+
+
+def descend(
+    tx: optax.GradientTransformation, grads: Any, opt_state: Any, params: Any, rate: jax.Array
+) -> tuple[Any, Any, Any]:
+    """(params, opt_state, updates) after a step of size `rate` against `tx`'s directions."""
+    directions, opt_state = tx.update(grads, opt_state, params)
+    updates = jax.tree.map(lambda direction: -rate * direction, directions)
+    return optax.apply_updates(params, updates), opt_state, updates

@@ -22,10 +22,12 @@ _CLOSING = "\"')]}\u201d\u2019\u00bb "
 class Rendered(NamedTuple):
     """A prompt with a clip's text.
 
-    ids: i32 [n], from [CLS] to [SEP]; mask: place of [MASK]; cut: pieces of the text left out.
+    ids: i32 [n], from [CLS] to [SEP]; groups: i32 [n], the word of the clip's text that a piece
+    belongs to, -1 for the rest; mask: place of [MASK]; cut: pieces of the text left out.
     """
 
     ids: np.ndarray
+    groups: np.ndarray
     mask: int
     cut: int
 
@@ -79,21 +81,26 @@ class Prompt:
           text: of the clip.
           longest: most pieces of the result, with [CLS] and [SEP]; at least `fixed`.
         """
-        pieces, cut = self._fit(text, longest - self.fixed)
-        body = [pieces if part is None else part for part in self._parts]
-        tokens = self._tokenizer
-        ids = np.concatenate([[tokens.cls_id], *body, [tokens.sep_id]]).astype(np.int32)
-        return Rendered(ids, int(np.flatnonzero(ids == tokens.mask_id)[0]), cut)
+        tokens, (pieces, words, cut) = self._tokenizer, self._fit(text, longest - self.fixed)
+        ids, groups = [[tokens.cls_id]], [[-1]]
+        for part in self._parts:
+            ids.append(pieces if part is None else part)
+            groups.append(words if part is None else np.full(len(part), -1))
+        ids = np.concatenate([*ids, [tokens.sep_id]]).astype(np.int32)
+        groups = np.concatenate([*groups, [-1]]).astype(np.int32)
+        return Rendered(ids, groups, int(np.flatnonzero(ids == tokens.mask_id)[0]), cut)
 
-    def _fit(self, text: str, room: int) -> tuple[np.ndarray, int]:
-        """(at most `room` pieces of a text and its full stop, pieces left out)."""
-        pieces = self._tokenizer.encode(text).ids
+    def _fit(self, text: str, room: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """(at most `room` pieces of a text and its full stop, their words, pieces left out)."""
+        pieces, words = self._tokenizer.encode(text)
         stop = self._stop[:0] if not len(pieces) or _ended(text) else self._stop
-        if len(pieces) + len(stop) <= room:
-            return np.concatenate([pieces, stop]), 0
-        kept = max(room - len(self._stop), 0)
-        stop = self._stop if kept else self._stop[:0]
-        return np.concatenate([pieces[:kept], stop]), len(pieces) - kept
+        kept = len(pieces)
+        if kept + len(stop) > room:
+            kept = max(room - len(self._stop), 0)
+            stop = self._stop if kept else self._stop[:0]
+        shown = np.concatenate([pieces[:kept], stop])
+        words = np.concatenate([words[:kept], np.full(len(stop), -1)])
+        return shown, words, len(pieces) - kept
 
 
 def _ended(text: str) -> bool:

@@ -1,8 +1,8 @@
-"""The two stages of a fit, compiled: the top of a classifier alone, and the whole network.
+"""The two stages of a fit, compiled: what is new in a classifier alone, and the whole network.
 
-Both are Adam with warm-up and linear decay, without weight decay but with a pull back to where the
-pre-trained parameters were. A stage is an iterator of (step, parameters, mean loss since the last),
-so that what is kept is decided elsewhere.
+Both are Adam with warm-up and linear decay. Instead of weight decay, the pre-trained parameters are
+pulled back to where they were. A stage is an iterator of (step, parameters, mean loss since the
+last), so that what is kept is decided elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +34,9 @@ class Program(NamedTuple):
       score_top: (params, features [n, hidden]) -> log-probabilities [n, classes].
       start: params -> TrainState, a copy.
       fit: (state, anchor, batch, peak_lr, pull, seed) -> (state, loss); the state is consumed.
-      start_top, fit_top: the same for the parts of `classifier.top_paths` alone.
+      start_top: params -> TrainState of the parts of `classifier.top_paths` alone.
+      fit_top: (that state, params, features, labels, picked i32 [steps, batch], peak_lr) ->
+        (state, mean loss).
     """
 
     classifier: Classifier
@@ -91,22 +93,16 @@ def _schedule(cfg: FitConfig, steps: int) -> optax.Schedule:
     return lambda step: shape(step + 1)
 
 
-def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Program:
-    """The compiled steps of a classifier; each is compiled when it is first called."""
-    tx = optax.chain(optax.clip_by_global_norm(cfg.clip_norm), optax.scale_by_adam(b2=0.98))
-    shardings = state_shardings(classifier.network, tx, mesh)
-    top_shardings = _take(shardings.params, classifier.top_paths)
-    everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
+def _update(
+    tx: optax.GradientTransformation, state: TrainState, grads: Params, rate: jax.Array
+) -> TrainState:
+    params, opt_state, _ = optim.descend(tx, grads, state.opt_state, state.params, rate)
+    return TrainState(state.step + 1, params, opt_state)
 
-    def start(params: Params) -> TrainState:
-        copy = jax.tree.map(jnp.copy, params)
-        return TrainState(jnp.zeros((), jnp.int32), copy, tx.init(copy))
 
-    def update(state, grads, steps, peak_lr, pulled):
-        directions, opt_state = tx.update(grads, state.opt_state, state.params)
-        share = _schedule(cfg, steps)(state.step)
-        params = jax.tree.map(lambda p, d: p - share * peak_lr * d, state.params, directions)
-        return TrainState(state.step + 1, pulled(params, share), opt_state)
+def _whole_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransformation):
+    """`Program.fit`, not compiled."""
+    shape = _schedule(cfg, cfg.steps)
 
     def fit(state: TrainState, anchor: Params, batch: Batch, peak_lr, pull, seed):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
@@ -114,34 +110,46 @@ def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Progr
         def loss(params: Params) -> jax.Array:
             return loss_of(classifier.log_probs(params, batch, key), batch["label"])
 
-        def pulled(params: Params, share):
-            return {**params, TRUNK: _pull(params[TRUNK], anchor, share * pull)}
-
         value, grads = jax.value_and_grad(loss)(state.params)
-        return update(state, grads, cfg.steps, peak_lr, pulled), value
+        share = shape(state.step)
+        state = _update(tx, state, grads, share * peak_lr)
+        trunk = jax.tree.map(
+            lambda p, start: p - share * pull * (p - start), state.params[TRUNK], anchor
+        )
+        return state._replace(params={**state.params, TRUNK: trunk}), value
 
-    def fit_top(state: TrainState, params: Params, features, labels, picked, peak_lr, pull, seed):
-        anchor = _take(params, classifier.top_paths)
+    return fit
 
-        def pulled(parts, share):
-            kept = {path for path in parts if path.startswith(f"{TRUNK}/")}
-            return {
-                path: _pull(part, anchor[path], share * pull) if path in kept else part
-                for path, part in parts.items()
-            }
 
+def _top_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransformation):
+    """`Program.fit_top`, not compiled."""
+    shape = _schedule(cfg, cfg.top_steps)
+
+    def fit_top(state: TrainState, params: Params, features, labels, picked, peak_lr):
         def one(state: TrainState, picked):
-            key = jax.random.fold_in(jax.random.key(seed), state.step)
-
-            def loss(parts):
-                found = classifier.top(_put(params, parts), features[picked], key)
+            def loss(parts) -> jax.Array:
+                found = classifier.top(_put(params, parts), features[picked])
                 return loss_of(found, labels[picked])
 
             value, grads = jax.value_and_grad(loss)(state.params)
-            return update(state, grads, cfg.top_steps, peak_lr, pulled), value
+            return _update(tx, state, grads, shape(state.step) * peak_lr), value
 
         state, losses = jax.lax.scan(one, state, picked)
         return state, losses.mean()
+
+    return fit_top
+
+
+def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Program:
+    """The compiled steps of a classifier; each is compiled when it is first called."""
+    tx = optax.chain(optax.clip_by_global_norm(cfg.clip_norm), optax.scale_by_adam(b2=0.98))
+    shardings = state_shardings(classifier.network, tx, mesh)
+    everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
+    top = TrainState(everywhere, _take(shardings.params, classifier.top_paths), None)
+
+    def start(params: Params) -> TrainState:
+        copy = jax.tree.map(jnp.copy, params)
+        return TrainState(jnp.zeros((), jnp.int32), copy, tx.init(copy))
 
     def fresh(part: str):
         def init(seed):
@@ -150,25 +158,21 @@ def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Progr
         return jax.jit(init, out_shardings=shardings.params[part])
 
     return Program(
-        classifier,
-        mesh,
-        {part: fresh(part) for part in classifier.fresh},
-        classify.make_score_step(classifier, mesh),
-        jax.jit(lambda params, features: classifier.top(params, features, None)),
-        jax.jit(start, out_shardings=shardings),
-        jax.jit(
-            fit,
+        classifier=classifier,
+        mesh=mesh,
+        fresh={part: fresh(part) for part in classifier.fresh},
+        score=classify.make_score_step(classifier, mesh),
+        score_top=jax.jit(classifier.top),
+        start=jax.jit(start, out_shardings=shardings),
+        fit=jax.jit(
+            _whole_fit(classifier, cfg, tx),
             in_shardings=(shardings, shardings.params[TRUNK], rows, *[everywhere] * 3),
             out_shardings=(shardings, everywhere),
             donate_argnums=0,
         ),
-        jax.jit(lambda params: start(_take(params, classifier.top_paths))),
-        jax.jit(fit_top, out_shardings=(TrainState(everywhere, top_shardings, None), everywhere)),
+        start_top=jax.jit(lambda params: start(_take(params, classifier.top_paths))),
+        fit_top=jax.jit(_top_fit(classifier, cfg, tx), out_shardings=(top, everywhere)),
     )
-
-
-def _pull(params: Any, anchor: Any, share: jax.Array) -> Any:
-    return jax.tree.map(lambda p, start: p - share * (p - start), params, anchor)
 
 
 def draw(items: int, size: int, step: int, seed: int) -> list[int]:
@@ -188,7 +192,6 @@ def top_stage(
     labels: np.ndarray,
     cfg: FitConfig,
     lr: float,
-    pull: float,
     seed: int,
 ) -> Progress:
     """Stage `top`, on hidden states f32 [n, hidden] with labels i32 [n].
@@ -200,8 +203,7 @@ def top_stage(
     for first in range(0, cfg.top_steps, cfg.eval_every):
         last = min(first + cfg.eval_every, cfg.top_steps)
         picked = np.array([draw(len(labels), size, k, seed) for k in range(first, last)], np.int32)
-        scalars = np.float32(lr), np.float32(pull), np.uint32(seed)
-        state, loss = program.fit_top(state, params, features, labels, picked, *scalars)
+        state, loss = program.fit_top(state, params, features, labels, picked, np.float32(lr))
         yield last, _put(params, state.params), _finite(loss, "top", last)
 
 
@@ -216,7 +218,7 @@ def whole_stage(
     state, losses = program.start(params), []
     scalars = np.float32(lr), np.float32(pull), np.uint32(seed)
     for step in range(cfg.steps):
-        batch = _batch(program.mesh, rows, cfg.batch_rows, step, seed)
+        batch = _batch(program.mesh, rows, cfg, step, seed)
         state, loss = program.fit(state, params[TRUNK], batch, *scalars)
         losses.append(loss)
         if (step + 1) % cfg.eval_every == 0 or step + 1 == cfg.steps:
@@ -234,8 +236,9 @@ def _finite(loss: Any, stage: str, step: int) -> float:
     return float(loss)
 
 
-def _batch(mesh: Mesh, rows: Rows, size: int, step: int, seed: int) -> Batch:
-    numbers = draw(len(rows), size, step, seed)
+def _batch(mesh: Mesh, rows: Rows, cfg: FitConfig, step: int, seed: int) -> Batch:
+    numbers, size = draw(len(rows), cfg.batch_rows, step, seed), cfg.batch_rows
     part = size // jax.process_count()
-    first = jax.process_index() * part
-    return sharding.to_global(mesh, rows.batch(numbers[first : first + part], part))
+    mine = slice(jax.process_index() * part, (jax.process_index() + 1) * part)
+    rngs = [np.random.default_rng([seed, step, place]) for place in range(size)]
+    return sharding.to_global(mesh, rows.batch(numbers[mine], part, cfg.hide, rngs[mine]))

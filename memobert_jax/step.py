@@ -9,7 +9,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from memobert_jax import objectives, sharding
+from memobert_jax import objectives, optim, sharding
 from memobert_jax.config import PretrainConfig
 from memobert_jax.models.memobert import Batch
 from memobert_jax.state import Network, Params, TrainState
@@ -69,7 +69,8 @@ def make_train_step(
     """The jitted step (state, batch) -> (state, scalars); the given state is consumed.
 
     Dropout keys come from (seed, step), so a resumed run repeats them. A step whose loss or
-    gradient is not finite changes nothing but the step number, and says so in `skipped`.
+    gradient is not finite changes nothing but the step number, so that it counts for the schedule,
+    and says so in `skipped`.
     """
 
     def train_step(state: TrainState, batch: Batch):
@@ -77,8 +78,10 @@ def make_train_step(
         grads, sums, counts = gradients(net, state.params, batch, shares, key, cfg.optim.accumulate)
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(grad_norm) & jnp.all(jnp.isfinite(jnp.stack(list(sums.values()))))
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        rate = schedule(state.step)
+        params, opt_state, updates = optim.descend(
+            tx, grads, state.opt_state, state.params, rate
+        )
         new = TrainState(state.step + 1, params, opt_state)
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new[1:], state[1:])
         scalars = {f"sum/{name}": total for name, total in sums.items()}
@@ -86,7 +89,7 @@ def make_train_step(
         scalars |= {
             "grad_norm": grad_norm,
             "update_norm": optax.tree.norm(updates),
-            "learning_rate": schedule(state.step),
+            "learning_rate": rate,
             "skipped": jnp.where(finite, 0.0, 1.0),
             "clips": jnp.sum(batch["clip_valid"], dtype=jnp.float32),
             "tokens": jnp.sum(batch["segment_ids"] > 0, dtype=jnp.float32),

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memobert_jax.batch import Layout, View, Widths, assemble
-from memobert_jax.masking import nothing_masked
+from memobert_jax.config import MaskingConfig
+from memobert_jax.masking import mask_frames, nothing_masked
 from memobert_jax.packing import Limits, pack
 from memobert_jax.prompts import Prompt, Rendered
 
@@ -74,22 +75,39 @@ def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longes
     )
 
 
-def show(clip: Clip, subset: str, number: int) -> View:
-    """The view of a clip in which only the modalities of `subset` are there."""
+def show(
+    clip: Clip, subset: str, number: int, hide: float = 0.0, rng: np.random.Generator | None = None
+) -> View:
+    """The view of a clip in which only the modalities of `subset` are there.
+
+    With `hide`, that share of its words and frames is masked, words one by one and frames in spans;
+    the template never is.
+    """
     shown = modalities(subset)
     rendered = clip.with_text if "text" in shown else clip.without_text
     face, speech = len(clip.face) * ("face" in shown), len(clip.speech) * ("speech" in shown)
+    ids, masks = rendered.ids, (nothing_masked(face), nothing_masked(speech))
+    if hide:
+        ids = _hide_words(rendered, hide, rng)
+        masks = [mask_frames(n, rng, hide, MaskingConfig(mode="head")) for n in (face, speech)]
     return View(
-        ids=rendered.ids,
+        ids=ids,
         labels=rendered.ids,
         face=clip.face[:face],
         face_emotion=clip.face_emotion[:face],
         speech=clip.speech[:speech],
-        face_mask=nothing_masked(face),
-        speech_mask=nothing_masked(speech),
+        face_mask=masks[0],
+        speech_mask=masks[1],
         targets={"mlm": np.array([rendered.mask])},
         index=number,
     )
+
+
+def _hide_words(rendered: Rendered, share: float, rng: np.random.Generator) -> np.ndarray:
+    words = rng.random(rendered.groups.max() + 1) < share
+    hidden = rendered.groups >= 0
+    hidden[hidden] = words[rendered.groups[hidden]]
+    return np.where(hidden, rendered.ids[rendered.mask], rendered.ids)
 
 
 def missing(clip: Clip, subset: str) -> str:
@@ -152,12 +170,32 @@ class Rows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def batch(self, rows: Sequence[int], size: int) -> dict[str, np.ndarray]:
-        """Some rows as a batch of `size` rows."""
-        batch = assemble([self._rows[row] for row in rows], self.layout, size)
+    def batch(
+        self,
+        rows: Sequence[int],
+        size: int,
+        hide: float = 0.0,
+        rngs: Sequence[np.random.Generator] = (),
+    ) -> dict[str, np.ndarray]:
+        """Some rows as a batch of `size` rows.
+
+        With `hide`, that share of the words and frames is masked (`show`), drawn by the generator
+        of each row.
+        """
+        shown = [self._rows[row] for row in rows]
+        if hide:
+            shown = [
+                [self._hidden(view, hide, rng) for view in row]
+                for row, rng in zip(shown, rngs, strict=True)
+            ]
+        batch = assemble(shown, self.layout, size)
         clip = batch["clip_index"] // len(self.subsets)
         batch["label"] = np.where(batch["clip_valid"], self.labels[clip], -1).astype(np.int32)
         return batch
+
+    def _hidden(self, view: View, hide: float, rng: np.random.Generator) -> View:
+        clip, subset = divmod(view.index, len(self.subsets))
+        return show(self.clips[clip], self.subsets[subset], view.index, hide, rng)
 
     def batches(self, size: int, process: int = 0, processes: int = 1) -> Iterator[dict]:
         """Every row once, in order: this host's part of each global batch of `size` rows."""

@@ -25,13 +25,14 @@ from memobert_jax.tokenizer import Tokenizer
 LONGEST = views.Longest(32, 20, 40)
 FIT = FitConfig(
     per_class=4,
-    top_steps=120,
+    top_steps=40,
     top_lrs=(1e-2,),
-    steps=20,
+    steps=40,
     lrs=(3e-3,),
     eval_every=20,
     batch_rows=8,
     dropout=0.0,
+    hide=0.2,
 )
 EVALUATE = EvaluateConfig(
     subsets=("T", "FS", "TFS"), seeds=(0, 1), batch_rows=8, row_width=128, fit=FIT

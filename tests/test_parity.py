@@ -263,7 +263,7 @@ def test_the_emotion_head_gives_the_authors_logits(case):
             "classes": linear("output.output.3"),
         }
     }
-    logits = nnx.merge(net.graphdef, head)(FILE[f"out/{case}/pooled"], None)
+    logits = nnx.merge(net.graphdef, head)(FILE[f"out/{case}/pooled"])
     np.testing.assert_allclose(logits, FILE[f"out/{case}/vqa_logits"], atol=BOUND)
 
 

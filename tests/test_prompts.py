@@ -38,6 +38,14 @@ def test_a_text_stands_before_the_template_and_the_mask_where_the_template_has_i
     assert found.cut == 0
 
 
+def test_each_piece_of_the_text_knows_its_word_and_the_prompt_has_none(prompt, tokens):
+    found = prompt.render("the bus is blue", 64)
+    words = tokens.encode("the bus is blue").groups
+    assert found.groups[1 : 1 + len(words)].tolist() == words.tolist()
+    assert (np.delete(found.groups, range(1, 1 + len(words))) == -1).all()
+    assert len(found.groups) == len(found.ids)
+
+
 def test_a_template_may_put_the_text_last(tokens):
     found = template(tokens, "i am [MASK] . {text}").render("the bus is blue .", 64)
     assert found.ids.tolist() == framed(tokens, "i am", tokens.mask_id, ". the bus is blue .")

@@ -27,6 +27,35 @@ def test_a_view_has_the_modalities_of_its_subset_and_no_other(subset):
     assert view.index == 3
 
 
+@pytest.mark.parametrize("subset", SUBSETS)
+def test_hiding_masks_words_and_frames_and_never_the_prompt(subset):
+    clip, mask_id = kit.clips(1)[0], kit.tokens().mask_id
+    seen = views.show(clip, subset, 0)
+    places = np.zeros(len(seen.ids), bool)
+    for seed in range(20):
+        view = views.show(clip, subset, 0, 0.5, np.random.default_rng(seed))
+        assert view.lengths == seen.lengths
+        changed = view.ids != seen.ids
+        assert (view.ids[changed] == mask_id).all()
+        places |= changed
+        assert view.face_mask.masked.any() == ("F" in subset)
+        assert view.speech_mask.masked.any() == ("S" in subset)
+        assert (view.face_mask.source == np.arange(len(view.face))).all()
+    prompt = clip.with_text if "T" in subset else clip.without_text
+    assert places.tolist() == (prompt.groups >= 0).tolist()
+    assert places.any() == ("T" in subset)
+
+
+def test_hiding_depends_on_the_generator_of_the_row_alone():
+    rows = Rows(kit.clips(16), ("TFS", "S"), kit.layout())
+    rngs = [[np.random.default_rng([seed, r]) for r in range(4)] for seed in (0, 0, 1)]
+    one, same, other = (rows.batch(range(4), 4, 0.5, given) for given in rngs)
+    assert all((one[name] == same[name]).all() for name in one)
+    assert any((one[name] != other[name]).any() for name in one)
+    part = rows.batch([2, 3], 2, 0.5, [np.random.default_rng([0, r]) for r in (2, 3)])
+    assert all((part[name] == one[name][2:]).all() for name in one)
+
+
 def test_frames_beyond_the_longest_are_left_out():
     item = samples.clip(0, np.random.default_rng(0))
     clip = views.prepare(item, 0, kit.prompt(), views.Longest(32, 2, 5))

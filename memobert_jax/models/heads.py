@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from memobert_jax.config import ModelConfig
-from memobert_jax.models.transformer import dropout, gelu, layer_norm, linear
+from memobert_jax.models.transformer import gelu, layer_norm, linear
 
 
 class Transform(nnx.Module):
@@ -65,12 +65,14 @@ class Pooler(nnx.Module):
 
 
 class EmotionHead(nnx.Module):
-    """The fine-tuning head: classifier of width 2 hidden on the pooled [CLS] (§3, §6.2)."""
+    """The fine-tuning head: classifier of width 2 hidden on the pooled [CLS] (§3, §6.2).
+
+    Without dropout, as the authors' (§10).
+    """
 
     def __init__(self, cfg: ModelConfig, classes: int, rngs: nnx.Rngs):
-        self.rate = cfg.dropout
         self.classifier = ClassifierHead(cfg, 2 * cfg.hidden, classes, rngs)
 
-    def __call__(self, pooled: jax.Array, key: jax.Array | None) -> jax.Array:
+    def __call__(self, pooled: jax.Array) -> jax.Array:
         """[..., hidden] -> f32 [..., classes]."""
-        return self.classifier(dropout(pooled, self.rate, key))
+        return self.classifier(pooled)
