@@ -89,7 +89,7 @@ def train_steps(cfg: Any, data: Any, steps: int) -> dict[str, Any]:
 
     mesh = sharding.make_mesh(cfg.mesh)
     sharding.check_rows(mesh, cfg.data.batch_rows, cfg.optim.accumulate)
-    net, tx = state_lib.memobert(cfg.model), optim.make_optimizer(cfg.optim, cfg.steps)
+    net, tx = state_lib.memobert(cfg.model), optim.make_optimizer(cfg.optim)
     shardings = state_lib.state_shardings(net, tx, mesh)
     with jax.set_mesh(mesh):
         state = state_lib.init_state(cfg, tx, shardings)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from memobert_jax import config
@@ -85,6 +87,19 @@ def check_same(metadata: Mapping[str, Any], other: Mapping[str, Any], what: str)
                 f"{_short(a)}\n  here: {_short(b)}\nUse the one the checkpoint was made with, or "
                 "start in another work directory."
             )
+
+
+def check_same_run(metadata: Mapping[str, Any], other: Mapping[str, Any], what: str) -> None:
+    """Raises ValueError where `other` would continue the run of a checkpoint as another run."""
+    check_same(metadata, other, what)
+    changed = config.differences(PretrainConfig, metadata["config"] or {}, other["config"] or {})
+    if changed:
+        lines = "".join(f"\n  {name}: {a!r} there, {b!r} here" for name, (a, b) in changed.items())
+        raise ValueError(
+            f"{what} was started with another configuration:{lines}\nGive it what it was started "
+            "with, or start in another work directory (--config.init_from begins with the "
+            "parameters of this one)."
+        )
 
 
 def _identity(key: str, value: Any) -> Any:
@@ -218,6 +233,23 @@ def _abstract(shapes: Any, shardings: Any) -> Any:
     )
 
 
+def _newest_sound(directory: Path, found: list[int]) -> int:
+    """The last of the steps whose files are the ones that were written, or -1."""
+    for step in reversed(found):
+        try:
+            verify(directory / str(step))
+        except CorruptCheckpointError as error:
+            logging.error("%s; falling back to the step before", error)
+        else:
+            return step
+    return -1
+
+
+def _agreed(step: int) -> int:
+    """The step that the lead host found, on every host: all must restore the same."""
+    return int(multihost_utils.broadcast_one_to_all(np.int32(step)))
+
+
 class Checkpoints:
     """The checkpoints of a run: saved asynchronously, sealed when whole, restored to any mesh."""
 
@@ -275,29 +307,26 @@ class Checkpoints:
         """The newest sound state, or None where nothing was saved.
 
         Raises:
-          ValueError: if the checkpoint is of another model, tokenizer, encoder or data.
+          ValueError: if the checkpoint is of another model, tokenizer, encoder, data or
+            configuration.
           CorruptCheckpointError: if there are checkpoints but none is sound.
         """
         found = steps(self.directory)
-        for step in reversed(found):
-            path = self.directory / str(step)
-            try:
-                verify(path)
-            except CorruptCheckpointError as error:
-                logging.error("%s; falling back to the step before", error)
-                continue
-            check_same(metadata(path), self.description, f"the run in {self.directory.parent}")
-            target = _abstract(shapes, shardings)
-            rest = {"step": target.step, "opt_state": target.opt_state}
-            loaded = ocp.load_checkpointables(path, {"params": target.params, "rest": rest})
-            self._forget_after(step)
-            return TrainState(loaded["rest"]["step"], loaded["params"], loaded["rest"]["opt_state"])
-        if found:
+        if not found:
+            return None
+        step = _agreed(_newest_sound(self.directory, found) if jax.process_index() == 0 else 0)
+        if step < 0:
             raise CorruptCheckpointError(
                 f"all {len(found)} checkpoints in {self.directory} are damaged; remove the folder "
                 "to start the run again"
             )
-        return None
+        path = self.directory / str(step)
+        check_same_run(metadata(path), self.description, f"the run in {self.directory.parent}")
+        target = _abstract(shapes, shardings)
+        rest = {"step": target.step, "opt_state": target.opt_state}
+        loaded = ocp.load_checkpointables(path, {"params": target.params, "rest": rest})
+        self._forget_after(step)
+        return TrainState(loaded["rest"]["step"], loaded["params"], loaded["rest"]["opt_state"])
 
     def _forget_after(self, step: int) -> None:
         for newer in [s for s in steps(self.directory) if s > step]:

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 
 FILE = "metrics.jsonl"
+HELDOUT = "heldout/"
+"""Prefix of the held-out losses."""
 
 
 class Writer:
     """Writes scalars of the lead host; on other hosts it does nothing.
 
-    Lines of steps after `start_step`, left by a run that was killed, are removed, so that a
-    resumed run has each step once.
+    Lines of steps after `start_step`, left by a run that was killed, are removed, and so are the
+    held-out losses of `start_step`, which a resumed run measures again: each step stands once.
     """
 
     def __init__(self, workdir: str | Path, start_step: int, lead: bool):
@@ -62,7 +64,8 @@ def _drop_after(path: Path, step: int) -> None:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue  # the last line of a killed run can be cut
-        if entry["step"] <= step:
+        heldout = any(name.startswith(HELDOUT) for name in entry)
+        if entry["step"] < step + (not heldout):
             kept.append(line)
     partial = path.with_suffix(".partial")
     partial.write_text("".join(f"{line}\n" for line in kept), "utf-8")

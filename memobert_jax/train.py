@@ -5,6 +5,7 @@ takes the same batches, masks and dropout as one that was never interrupted.
 """
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,7 @@ def train(cfg: Any, workdir: str | Path) -> Any:
         logging.info("objective mfc is off: the features have no face_emotion")
     logging.info("%s", data.describe())
     net = state_lib.memobert(cfg.model)
-    tx = optim.make_optimizer(cfg.optim, cfg.steps)
+    tx = optim.make_optimizer(cfg.optim)
     shardings = state_lib.state_shardings(net, tx, mesh)
     hosts = jax.process_index(), jax.process_count()
     with (
@@ -82,9 +83,12 @@ def train(cfg: Any, workdir: str | Path) -> Any:
         window = Window(cfg, data.shares, start)
         batches = data.batches(start, *hosts)
         with metrics.Writer(workdir, start, runtime.is_lead()) as writer, window.bar:
+            measure = functools.partial(_measure, cfg, evaluate, window, writer)
             if not start:
                 writer.scalars(0, {f"trivial/{name}": loss for name, loss in trivial.items()})
             window.show_trivial(trivial)
+            if start:  # the run may have been stopped between saving and measuring this step
+                measure(start, state.params)
             for k in range(start + 1, cfg.steps + 1):
                 with window.clock.input():
                     batch = sharding.to_global(mesh, next(batches))
@@ -94,15 +98,20 @@ def train(cfg: Any, workdir: str | Path) -> Any:
                 stop = runtime.preempted(k)
                 if k % cfg.log_every == 0 or k == cfg.steps or stop:
                     writer.scalars(k, window.flush(k))
-                if k % cfg.eval_every == 0 or k == cfg.steps:
-                    with window.clock.paused():
-                        writer.scalars(k, window.held_out(k, evaluate(state.params)))
                 with window.clock.paused():
                     checkpoints.save(k, state, force=stop or k == cfg.steps)
                 if stop:
                     logging.warning("asked to stop: saved step %d; run again to resume", k)
                     break
+                measure(k, state.params)
     return state
+
+
+def _measure(cfg: Any, evaluate: Callable, window: Any, writer: Any, k: int, params: Any) -> None:
+    """Writes the held-out losses of step `k`, where they are due."""
+    if k % cfg.eval_every == 0 or k == cfg.steps:
+        with window.clock.paused():
+            writer.scalars(k, window.held_out(k, evaluate(params)))
 
 
 def _overview(params: Any) -> str:
@@ -165,7 +174,7 @@ def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, d
 
     import jax
 
-    from memobert_jax import heldout, sharding, step
+    from memobert_jax import heldout, metrics, sharding, step
 
     layout, passes = heldout.heldout(cfg, data.tokenizer)
     batches = [
@@ -185,7 +194,7 @@ def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, d
                 sums.setdefault(name, []).append(loss)
         totals = jax.device_get(sums)
         return {
-            f"heldout/{name}": float(sum(t for t, _ in parts) / max(sum(n for _, n in parts), 1))
+            f"{metrics.HELDOUT}{name}": float(sum(t for t, _ in parts) / max(sum(n for _, n in parts), 1))
             for name, parts in totals.items()
         }
 
@@ -249,7 +258,9 @@ class Window:
 
     def held_out(self, step: int, values: dict[str, float]) -> dict[str, float]:
         """Shows held-out losses and hands them through."""
-        shown = " ".join(f"{n.removeprefix('heldout/')} {v:.3f}" for n, v in values.items())
+        from memobert_jax import metrics
+
+        shown = " ".join(f"{n.removeprefix(metrics.HELDOUT)} {v:.3f}" for n, v in values.items())
         self.bar.write(f"step {step}: held-out {shown}", file=sys.stderr)
         return values
 

@@ -158,3 +158,26 @@ def test_the_command_line_refuses_an_unknown_field_with_the_nearest_one(monkeypa
 def test_the_command_line_refuses_a_value_that_fails_its_check(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="steps = 0; expected a number above 0"):
         parsed(monkeypatch, tmp_path, "--config.steps=0")
+
+
+def test_a_difference_is_named_by_its_path_whatever_the_json_made_of_it():
+    before = config.PretrainConfig(data=config.DataConfig(sources=(("a", 1.0),)))
+    after = dataclasses.replace(
+        before,
+        steps=10,
+        log_every=1,
+        mesh=config.MeshConfig(fsdp=2),
+        data=dataclasses.replace(before.data, sources=(("b", 1.0),), row_width=512),
+    )
+    stored = json.loads(json.dumps(config.as_dict(before)))
+    found = config.differences(config.PretrainConfig, stored, config.as_dict(after))
+    assert found == {"steps": (40_000, 10), "data.row_width": (256, 512)}
+    assert not config.differences(config.PretrainConfig, stored, config.as_dict(before))
+
+
+def test_a_field_that_an_older_run_did_not_have_counts_as_its_default():
+    before = config.as_dict(config.PretrainConfig())
+    del before["optim"]
+    after = config.as_dict(config.PretrainConfig(optim=config.OptimConfig(b1=0.8)))
+    found = config.differences(config.PretrainConfig, before, after)
+    assert found == {"optim.b1": (0.9, 0.8)}

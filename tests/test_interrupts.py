@@ -78,7 +78,7 @@ class Job:
         """The newest state, read back."""
         description = checkpoint.metadata(checkpoint.resolve(self.folder / workdir))
         cfg = dataclasses.replace(self.cfg, model=checkpoint.model_config(description))
-        tx = optim.make_optimizer(cfg.optim, cfg.steps)
+        tx = optim.make_optimizer(cfg.optim)
         mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
         shardings = state.state_shardings(state.memobert(cfg.model), tx, mesh)
         shapes = jax.eval_shape(lambda: state.init_state(cfg, tx, shardings))

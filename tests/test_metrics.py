@@ -41,6 +41,16 @@ def test_a_resumed_run_has_each_step_once(tmp_path):
     assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6, 8]
 
 
+def test_held_out_losses_of_the_step_that_a_run_resumes_at_are_measured_again(tmp_path):
+    with metrics.Writer(tmp_path, 0, lead=True) as writer:
+        for step in (2, 4):
+            writer.scalars(step, {"loss": 1.0})
+            writer.scalars(step, {f"{metrics.HELDOUT}mlm": 2.0})
+    write(tmp_path, 4, [])
+    assert [sorted(line)[0] for line in lines(tmp_path)] == ["loss", "heldout/mlm", "loss"]
+    assert lines(tmp_path)[-1]["step"] == 4
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_its_lines_again(tmp_path):
     with metrics.Writer(tmp_path, 0, lead=True) as writer:
         writer.scalars(0, {"trivial": 1.0})

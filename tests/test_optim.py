@@ -1,5 +1,7 @@
 """The optimizer: warm-up and decay, clipping, and what weight decay spares."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,6 +50,10 @@ def test_matrices_and_tables_are_decayed_but_no_bias_and_no_norm():
     assert not [path for path in paths if "norm" in path or path.endswith("bias")]
 
 
+def test_the_pooler_which_no_objective_trains_is_not_shrunk():
+    assert not [path for path in decayed() if path.startswith("pooler")]
+
+
 def test_the_authors_exclusion_list_lets_norms_of_frames_and_regression_heads_decay():
     extra = decayed(decay_modality_norms=True) - decayed()
     assert extra == {
@@ -60,7 +66,7 @@ def test_the_authors_exclusion_list_lets_norms_of_frames_and_regression_heads_de
 
 
 def test_gradients_are_clipped_by_their_global_norm():
-    tx = optim.make_optimizer(OptimConfig(clip_norm=1.0, warmup_steps=0, weight_decay=0.0), 10)
+    tx = optim.make_optimizer(OptimConfig(clip_norm=1.0, warmup_steps=0, weight_decay=0.0))
     params = {"a": jnp.zeros(3), "b": jnp.zeros(1)}
     small = {"a": jnp.array([0.3, 0.0, 0.0]), "b": jnp.array([0.4])}
     large = jax.tree.map(lambda g: 100 * g, small)
@@ -75,10 +81,18 @@ def _adam(leaf) -> bool:
 
 
 def test_weight_decay_is_decoupled_from_the_gradient():
-    cfg = OptimConfig(peak_lr=1e-2, warmup_steps=0, weight_decay=0.1)
-    tx = optim.make_optimizer(cfg, 10)
+    tx = optim.make_optimizer(OptimConfig(weight_decay=0.1))
     params = {"kernel": jnp.full(2, 5.0), "bias": jnp.full(2, 5.0)}
     zeros = jax.tree.map(jnp.zeros_like, params)
-    updates, _ = jax.jit(tx.update)(zeros, jax.jit(tx.init)(params), params)
+    step = jax.jit(functools.partial(optim.descend, tx))
+    after, _, updates = step(zeros, jax.jit(tx.init)(params), params, jnp.float32(1e-2))
     np.testing.assert_allclose(np.asarray(updates["kernel"]), -1e-2 * 0.1 * 5.0, rtol=1e-5)
-    assert (updates["bias"] == 0.0).all()
+    np.testing.assert_allclose(np.asarray(after["kernel"]), 5.0 - 1e-2 * 0.1 * 5.0, rtol=1e-6)
+    assert (after["bias"] == 5.0).all()
+
+
+def test_the_rate_follows_the_step_number_and_no_count_of_the_optimizer():
+    """Else a skipped step, which leaves the optimizer as it was, would delay the schedule."""
+    state = optim.make_optimizer(CONFIG).init({"kernel": jnp.zeros(2)})
+    counts = [leaf for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.int32]
+    assert len(counts) == 1, "only Adam's bias correction counts"

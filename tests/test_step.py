@@ -30,7 +30,9 @@ def quick(tmp_path_factory):
 def data(tmp_path_factory):
     folder = samples.dataset(tmp_path_factory.mktemp("data"), widths=runs.WITH_EMOTION)
     # One objective a clip: the micro-batches have uneven numbers of targets.
-    cfg = runs.config(folder, objectives={"schedule": "per_clip"}, model={"dropout": 0.0})
+    cfg = runs.config(
+        folder, steps=32, objectives={"schedule": "per_clip"}, model={"dropout": 0.0}
+    )
     data = TrainData(cfg, runs.tokens())
     data.cfg = dataclasses.replace(cfg, model=fill_model(cfg, data.tokenizer, data.layout.widths))
     return data
@@ -44,8 +46,9 @@ class Run:
         cfg = dataclasses.replace(
             data.cfg, optim=dataclasses.replace(data.cfg.optim, accumulate=accumulate)
         )
+        self.cfg = cfg
         net = state.memobert(data.cfg.model)
-        tx = optim.make_optimizer(cfg.optim, cfg.steps)
+        tx = optim.make_optimizer(cfg.optim)
         self.shardings = state.state_shardings(net, tx, self.mesh)
         with jax.set_mesh(self.mesh):
             self.state = state.init_state(cfg, tx, self.shardings)
@@ -160,7 +163,10 @@ def test_a_step_that_is_not_finite_changes_the_step_number_alone(data, one, name
     assert scalars["skipped"] == 1
     assert after.step == before.step + 1
     jax.tree.map(np.testing.assert_array_equal, after[1:], before[1:])
-    assert one.take(data.batch(5))["skipped"] == 0
+    scalars = one.take(data.batch(5))
+    assert scalars["skipped"] == 0
+    rate = optim.learning_rate(one.cfg.optim, one.cfg.steps)(before.step + 1)
+    assert scalars["learning_rate"] == pytest.approx(float(rate), rel=1e-5)
     assert (
         np.abs(
             jax.device_get(one.state.params["text"]["word"]) - after.params["text"]["word"]

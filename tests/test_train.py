@@ -107,6 +107,16 @@ def test_a_run_stopped_off_schedule_saves_where_it_is_and_ends_with_the_same_par
     assert [line["step"] for line in lines(workdir) if "loss" in line] == [2, 3, 4, 6, 8]
 
 
+def test_a_run_stopped_where_losses_are_measured_does_not_wait_for_them(
+    workdir, cfg, whole, stop_at
+):
+    stop_at(4)
+    train.train(cfg, workdir)
+    assert not [line for line in lines(workdir) if "heldout/mlm" in line]
+    stop_at(None)
+    assert_same_run(workdir, train.train(cfg, workdir), whole)
+
+
 def test_a_finished_run_does_nothing_more(workdir, cfg, whole):
     shutil.copytree(whole[0], workdir)
     assert_same_run(workdir, train.train(cfg, workdir), whole)
@@ -166,6 +176,24 @@ def test_a_run_with_another_tokenizer_or_data_is_refused_by_name(workdir, cfg, w
     data = dataclasses.replace(cfg.data, sources=((str(corpus), 1.0),))
     with pytest.raises(ValueError, match=r"the run in .*: its data differs"):
         train.train(dataclasses.replace(cfg, data=data), workdir)
+
+
+def test_a_run_is_not_continued_as_another_run(workdir, cfg, whole):
+    shutil.copytree(whole[0], workdir)
+    other = dataclasses.replace(
+        cfg, seed=7, masking=dataclasses.replace(cfg.masking, text_ratio=0.5)
+    )
+    message = r"the run in .* was started with another configuration:\n  seed: 1234 there, 7 here\n"
+    with pytest.raises(ValueError, match=message + r"  masking\.text_ratio: 0\.15 there, 0\.5"):
+        train.train(other, workdir)
+
+
+def test_a_run_may_go_on_with_other_habits(workdir, cfg, whole):
+    """How often it saves, or how many threads read, is not the run."""
+    shutil.copytree(whole[0], workdir)
+    data = dataclasses.replace(cfg.data, read_threads=1)
+    other = dataclasses.replace(cfg, data=data, checkpoint_every=3, max_skipped=5)
+    assert_same_run(workdir, train.train(other, workdir), whole)
 
 
 def test_parameters_of_another_tokenizer_are_no_start(workdir, cfg, whole, folder):
