@@ -18,5 +18,5 @@ from configs import pretrain_tiny
 def get_config():
     config = pretrain_tiny.get_config()
     config.data.update(split="unlabelled", eval_split="unlabelled_validation")
-    config.masking.text_ratio = 0.4
+    config.masking.update(text_ratio=0.4, fewer=0.5)
     return config

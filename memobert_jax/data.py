@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from memobert_jax.batch import Layout, View, assemble, plain_view, special_ids
-from memobert_jax.config import PretrainConfig
+from memobert_jax.config import MODALITIES, SUBSETS, PretrainConfig
 from memobert_jax.features import FeaturesDataset
 from memobert_jax.masking import mask_frames, mask_words
 from memobert_jax.sources import Source, read_clip, widths_of
@@ -122,6 +122,8 @@ def masked_view(
       one: mask for a single objective, drawn by share among those the clip has the modality for.
     """
     item, damaged = read_clip(dataset, clip, cfg.data.skip_corrupt)
+    if cfg.masking.fewer and rng.random() < cfg.masking.fewer:
+        item = _only(item, SUBSETS[rng.integers(len(SUBSETS) - 1)])
     pieces = tokenizer.encode(item["text"])
     ids = special_ids(pieces.ids, tokenizer)
     item |= {
@@ -148,6 +150,12 @@ def masked_view(
         speech = mask_frames(len(view.speech), rng, cfg.masking.speech_ratio, cfg.masking)
         changes["speech_mask"], targets["msr"] = speech, np.flatnonzero(speech.targets)
     return dataclasses.replace(view, targets=targets, damaged=damaged, **changes)
+
+
+def _only(item: dict, subset: str) -> dict:
+    """A clip of which only the modalities of `subset` (of `config.SUBSETS`) are there."""
+    hidden = [name for name in MODALITIES if name[0].upper() not in subset]
+    return item | {name: item[name][:0] for name in hidden}
 
 
 @dataclasses.dataclass(frozen=True)

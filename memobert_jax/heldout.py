@@ -44,7 +44,8 @@ def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[Hel
     ]
     layout = Layout.of(cfg.data, widths_of([source.dataset for source, _ in sources]))
     shares = cfg.objectives.shares(layout.widths.face_emotion)
-    paper = dataclasses.replace(cfg, masking=dataclasses.replace(cfg.masking, mode="paper"))
+    masking = dataclasses.replace(cfg.masking, mode="paper", fewer=0.0)
+    paper = dataclasses.replace(cfg, masking=masking)
     rows = []
     for source, share in sources:
         order = np.random.default_rng([cfg.seed, 2]).permutation(len(source.plan))

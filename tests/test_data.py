@@ -11,6 +11,8 @@ import runs
 import samples
 
 from memobert_jax import datasets, features, sources, tokenizer
+from memobert_jax.batch import MODALITY_OF
+from memobert_jax.config import SUBSETS
 from memobert_jax.data import TrainData
 from memobert_jax.features import FeaturesDataset
 from memobert_jax.sources import token_lengths
@@ -231,6 +233,25 @@ def test_a_clip_without_a_modality_has_targets_in_the_others_only(
         seen |= set(view.targets)
         assert view.lengths[("text", "face", "speech").index(absent)] == (absent == "text")
     assert seen == {"mlm", "mfr", "mfc", "msr"} - gone
+
+
+def test_a_share_of_the_clips_shows_only_some_modalities_each_subset_alike(corpus, tokens):
+    data = TrainData(runs.config(corpus, masking={"fewer": 0.6}), tokens)
+    seen = collections.Counter()
+    for view in itertools.chain.from_iterable(map(data.views, range(400))):
+        text, face, speech = view.lengths
+        shown = "T" * (text > 1) + "F" * (face > 0) + "S" * (speech > 0)
+        seen[shown] += 1
+        assert len(view.face_emotion) == face
+        assert set(view.targets) == set(_OBJECTIVES_OF[shown])
+    for subset in SUBSETS:
+        share = 0.4 if subset == "TFS" else 0.1
+        assert seen[subset] / sum(seen.values()) == pytest.approx(share, abs=0.04)
+
+
+_OBJECTIVES_OF = {
+    subset: [k for k in MODALITY_OF if MODALITY_OF[k][0].upper() in subset] for subset in SUBSETS
+}
 
 
 def _without(*modalities: str) -> dict:

@@ -40,7 +40,7 @@ def assert_same(one, other):
     [
         {"objectives": {"schedule": "per_step"}},
         {"objectives": {"schedule": "per_clip", "mlm": 5.0}},
-        {"masking": {"mode": "head"}},
+        {"masking": {"mode": "head", "fewer": 0.5}},
         {"steps": 77, "eval_every": 3},
         {"optim": {"accumulate": 2}, "model": {"dropout": 0.5}},
     ],

@@ -74,17 +74,17 @@ def test_labelled_sentences_name_no_emotion(videos):
         assert not EMOTION_WORDS & set(clip.text.split()), clip.text
 
 
-def test_emotion_words_agree_with_the_emotion_that_the_text_shows(videos):
+def test_emotion_words_name_the_true_emotion(videos):
     named = [(c, word_emotions(c.text)) for c in clips(videos, "unlabelled")]
-    assert sum(bool(emotions) for _, emotions in named) > 0.7 * len(named)
+    assert sum(bool(emotions) for _, emotions in named) > 0.8 * len(named)
     for clip, emotions in named:
-        assert emotions <= {clip.shown["text"]}, clip.text
+        assert emotions <= {clip.emotion}, clip.text
 
 
-def test_emotion_words_can_name_the_true_emotion_instead():
-    planned = corpus.plan(dataclasses.replace(DEFAULT, word="true"))
+def test_emotion_words_can_agree_with_the_context_phrase_instead():
+    planned = corpus.plan(dataclasses.replace(DEFAULT, word="text"))
     for clip in clips(planned, "unlabelled"):
-        assert word_emotions(clip.text) <= {clip.emotion}, clip.text
+        assert word_emotions(clip.text) <= {clip.shown["text"]}, clip.text
 
 
 def test_unlabelled_sentences_often_have_the_form_of_the_prompt(videos):

@@ -64,10 +64,10 @@ class CorpusConfig:
     p_face: float = field(0.8, "probability that the face shows the true emotion", SHARE)
     p_speech: float = field(0.8, "probability that the voice shows the true emotion", SHARE)
     word: str = field(
-        "text",
-        "which emotion the emotion word of an unlabelled sentence names: the one that its context "
-        "phrase shows (text), or the true one (true)",
-        one_of("text", "true"),
+        "true",
+        "which emotion the emotion word of an unlabelled sentence names: the true one (true), or "
+        "the one that its context phrase shows (text)",
+        one_of("true", "text"),
     )
     size: int = field(256, "width and height of the picture", _EVEN, "px")
     fps: int = field(20, "frames per second", POSITIVE)

@@ -22,7 +22,7 @@ from absl import app, flags
 from memobert_jax.config import as_dict, fingerprint, from_mapping
 from tfds_builders.talking_heads import ceilings, corpus
 
-RENDERER = "1.0.0"
+RENDERER = "1.1.0"
 """Changes when the same configuration gives other files."""
 
 VIDEO_COLUMNS = ("path", "split", "speaker", "gender")

@@ -1,8 +1,9 @@
 """What the talking heads say.
 
-An utterance shows its emotion by a context phrase ("we won the match"), by a word for it ("i am so
-happy today"), or by both. Labelled utterances have the context phrase alone: who understands it
-knows the emotion that the text shows, and the phrase "{text} i am [MASK] ." asks for the word.
+An utterance shows an emotion by a context phrase ("we won the match"), names one by a word for it
+("i am so happy today"), or does both. Labelled utterances have the context phrase alone: who
+understands it knows the emotion that the text shows, and the phrase "{text} i am [MASK] ." asks
+for the word.
 `{a|b}` in a phrase is a slot with its choices.
 """
 
@@ -142,16 +143,17 @@ _DEGREES = ("so", "very", "really")
 _TAILS = ("today", "now", "about it")
 
 _FORMS = (
-    (0.28, "{context} i am {word} ."),
-    (0.12, "{context} . i am {word} ."),
-    (0.06, "{context} i am {word} {tail} ."),
-    (0.08, "{context} i feel {word} ."),
-    (0.06, "i am {word} {context} ."),
-    (0.10, "{opener} i am {word} ."),
-    (0.06, "{opener} i am {word} {tail} ."),
+    (0.22, "{context} i am {word} ."),
+    (0.10, "{context} . i am {word} ."),
+    (0.05, "{context} i am {word} {tail} ."),
+    (0.06, "{context} i feel {word} ."),
+    (0.05, "i am {word} {context} ."),
+    (0.14, "i am {word} ."),
+    (0.14, "{opener} i am {word} ."),
+    (0.08, "{opener} i am {word} {tail} ."),
     (0.06, "{opener} i feel {word} {tail} ."),
-    (0.09, "{context} ."),
-    (0.09, "{context}"),
+    (0.05, "{context} ."),
+    (0.05, "{context}"),
 )
 _LABELLED_FORMS = ((0.45, "{context}"), (0.45, "{context} ."), (0.10, "{opener} {context}"))
 
