@@ -57,7 +57,8 @@ def run(scene, pictures, config=None):
 
 
 def test_a_moving_face_stays_one_track_with_few_detections(scene):
-    assert run(scene, [[at(4 * k)] for k in range(20)]) == [[0]] * 20
+    config = ExtractConfig(detect_every_s=0.5)
+    assert run(scene, [[at(4 * k)] for k in range(20)], config) == [[0]] * 20
     assert scene.detections == 4
 
 
@@ -79,7 +80,8 @@ def test_two_faces_keep_their_numbers_whichever_is_surer(scene):
 
 
 def test_a_face_that_enters_is_found_by_the_next_detection(scene):
-    seen = run(scene, [[at(0)]] * 2 + [[at(0), at(100)]] * 5)
+    config = ExtractConfig(detect_every_s=0.5)
+    seen = run(scene, [[at(0)]] * 2 + [[at(0), at(100)]] * 5, config)
     assert seen == [[0]] * 5 + [[0, 1]] * 2
 
 
