@@ -214,7 +214,8 @@ class DataConfig:
     """Features datasets and how their clips are packed into rows."""
 
     sources: tuple[tuple[str, float], ...] = field(
-        (), "(features dataset folder, weight) pairs; weights are relative shares of rows",
+        (),
+        "(features dataset folder, weight) pairs; weights are relative shares of rows",
         free=True,
     )
     split: str = field("train", "split to train on")

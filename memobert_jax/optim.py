@@ -30,8 +30,8 @@ def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
 def decay_mask(params: Any, cfg: OptimConfig) -> Any:
     """True where weight decay applies: no bias, no layer norm, and not the pooler.
 
-    No objective trains the pooler, so decay would only shrink it; PyTorch, and so the authors, leave
-    alone what has no gradient.
+    No objective trains the pooler, so decay would only shrink it; PyTorch, and so the authors,
+    leave alone what has no gradient.
 
     With `decay_modality_norms` the layer norms of frame projections and of the heads, but for the
     word head, have their scales decayed, as in the original, whose exclusion list matches only

@@ -79,9 +79,7 @@ def make_train_step(
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(grad_norm) & jnp.all(jnp.isfinite(jnp.stack(list(sums.values()))))
         rate = schedule(state.step)
-        params, opt_state, updates = optim.descend(
-            tx, grads, state.opt_state, state.params, rate
-        )
+        params, opt_state, updates = optim.descend(tx, grads, state.opt_state, state.params, rate)
         new = TrainState(state.step + 1, params, opt_state)
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new[1:], state[1:])
         scalars = {f"sum/{name}": total for name, total in sums.items()}

@@ -194,7 +194,9 @@ def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, d
                 sums.setdefault(name, []).append(loss)
         totals = jax.device_get(sums)
         return {
-            f"{metrics.HELDOUT}{name}": float(sum(t for t, _ in parts) / max(sum(n for _, n in parts), 1))
+            f"{metrics.HELDOUT}{name}": float(
+                sum(t for t, _ in parts) / max(sum(n for _, n in parts), 1)
+            )
             for name, parts in totals.items()
         }
 

@@ -30,9 +30,7 @@ def quick(tmp_path_factory):
 def data(tmp_path_factory):
     folder = samples.dataset(tmp_path_factory.mktemp("data"), widths=runs.WITH_EMOTION)
     # One objective a clip: the micro-batches have uneven numbers of targets.
-    cfg = runs.config(
-        folder, steps=32, objectives={"schedule": "per_clip"}, model={"dropout": 0.0}
-    )
+    cfg = runs.config(folder, steps=32, objectives={"schedule": "per_clip"}, model={"dropout": 0.0})
     data = TrainData(cfg, runs.tokens())
     data.cfg = dataclasses.replace(cfg, model=fill_model(cfg, data.tokenizer, data.layout.widths))
     return data
