@@ -18,5 +18,9 @@ from configs import pretrain_tiny
 def get_config():
     config = pretrain_tiny.get_config()
     config.data.update(split="unlabelled", eval_split="unlabelled_validation")
+    config.steps = 1200
+    config.data.batch_rows = 8
     config.masking.update(text_ratio=0.4, fewer=0.5)
+    config.objectives.mlm = 4.0
+    config.optim.peak_lr = 3e-3
     return config

@@ -49,7 +49,7 @@ stage() { # stage TITLE COMMAND...
 began=$SECONDS
 clips=$dir/clips/talking_heads/four/1.0.0
 features=$dir/features
-steps=$(awk -v s="$scale" 'BEGIN { n = int(1000 * s); print n < 20 ? 20 : n }')
+steps=$(awk -v s="$scale" 'BEGIN { n = int(1200 * s); print n < 20 ? 20 : n }')
 
 stage 'Render talking heads with sound and subtitles' \
   "$python" -m tfds_builders.talking_heads.render --out="$dir/media" --scale="$scale"
