@@ -124,7 +124,7 @@ class EncodersConfig:
 class ModelConfig:
     """The single-stream transformer (MEmoBERT §3). Data-dependent sizes are set from the data."""
 
-    vocab_size: int = field(0, "word pieces; 0: from the tokenizer", NOT_NEGATIVE)
+    vocab_size: int = field(0, "word pieces; 0: as many as the tokenizer has", NOT_NEGATIVE)
     face_dim: int = field(0, "columns of the face features; 0: from the data", NOT_NEGATIVE)
     face_emotion_dim: int = field(0, "expression classes; 0: from the data", NOT_NEGATIVE)
     speech_dim: int = field(0, "columns of the speech features; 0: from the data", NOT_NEGATIVE)
@@ -148,6 +148,11 @@ class ModelConfig:
             raise ValueError(
                 f"model.hidden = {self.hidden} is not divisible by model.heads = {self.heads}"
             )
+
+    @property
+    def vocab_rows(self) -> int:
+        """Rows of the word table: a multiple of 64, so that a tensor axis divides it."""
+        return -(-self.vocab_size // 64) * 64
 
 
 @dataclasses.dataclass(frozen=True)

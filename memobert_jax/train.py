@@ -16,13 +16,11 @@ from absl import app, flags, logging
 def fill_model(cfg: Any, tokenizer: Any, widths: Any) -> Any:
     """The model config with vocabulary and feature sizes set from tokenizer and data.
 
-    The vocabulary is rounded up to a multiple of 64, so that a tensor axis divides it.
-
     Raises:
       ValueError: if a size was given and differs.
     """
     found = {
-        "vocab_size": -(-tokenizer.vocab_size // 64) * 64,
+        "vocab_size": tokenizer.vocab_size,
         "face_dim": widths.face,
         "face_emotion_dim": widths.face_emotion,
         "speech_dim": widths.speech,
