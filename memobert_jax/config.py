@@ -288,7 +288,9 @@ class PretrainConfig:
     max_skipped: int = field(
         10, "non-finite steps in a row after which the run stops", POSITIVE, "steps"
     )
-    tokenizer: str = field("", "SentencePiece .model file, or the vocab.txt or tokenizer.json of a BERT")
+    tokenizer: str = field(
+        "", "SentencePiece .model file; or vocab.txt, tokenizer.json or the whole folder of a BERT"
+    )
     init_from: str = field("", "checkpoint whose parameters start the run; '': random")
     data: DataConfig = field(DataConfig(), "features datasets and packing")
     masking: MaskingConfig = field(MaskingConfig(), "what is hidden and predicted")

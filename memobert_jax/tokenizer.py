@@ -77,14 +77,23 @@ class Tokenizer:
         return self.pieces.decode([int(i) for i in ids])
 
 
+FILES = ("tokenizer.json", "vocab.txt", "tokenizer.model")
+"""Names of a tokenizer in a folder, the first that is there is taken."""
+
+
 def load(path: str | Path) -> Tokenizer:
-    """Reads a .model file, or the vocab.txt or tokenizer.json of a BERT.
+    """Reads a .model file, the vocab.txt or tokenizer.json of a BERT, or one of FILES in a folder.
 
     Raises:
       FileNotFoundError: if there is none.
       ValueError: if it is damaged or of another program; the message names it.
     """
     path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in FILES if (path / name).is_file()]
+        if not found:
+            raise FileNotFoundError(f"no tokenizer in {path}: expected one of {', '.join(FILES)}")
+        path = found[0]
     if not path.is_file():
         raise FileNotFoundError(
             f"no tokenizer at {str(path)!r}: train one with `python -m memobert_jax.tokenizer "

@@ -59,7 +59,7 @@ class WordPieces:
         self._pieces.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
 
     def encode(self, text: str) -> Encoded:
-        """Pieces of a text; a new group starts where both BERT and `split_words` have a new word."""
+        """Pieces of a text; a group starts where both BERT and `split_words` have a new word."""
         found = self._pieces.encode(text, add_special_tokens=False)
         words = [match.start() for match in WORD.finditer(text)]
         own = np.searchsorted(words, [start for start, _ in found.offsets], side="right")
@@ -76,7 +76,7 @@ class WordPieces:
 
     def lines(self) -> list[str]:
         """The vocabulary in the order of ids, as vocab.txt holds it."""
-        return [self._names[i] if i in self._names else f"[unused {i}]" for i in range(self.size)]
+        return [self._names.get(i, f"[unused {i}]") for i in range(self.size)]
 
 
 def _ordinary(vocab: Mapping[str, int], size: int) -> tuple[int, int]:

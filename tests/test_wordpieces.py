@@ -12,8 +12,9 @@ from memobert_jax.config import PromptConfig
 from memobert_jax.prompts import Prompt
 from memobert_jax.words import SPECIAL
 
-ORDINARY = """! ' , . [ ] - € ##5 isn t mask cafe caf ##é sad ##ness mad ##ly happy angry neutral i
-am the bus is blue # ##a ##b ##c a b c 日 本 ##本 5 Sad""".split()
+ORDINARY = [*"!',.[]-€abc日本5#", *("##5", "##é", "##a", "##b", "##c", "##本", "##ness", "##ly")]
+ORDINARY += ["isn", "t", "mask", "cafe", "caf", "sad", "mad", "happy", "angry", "neutral"]
+ORDINARY += ["i", "am", "the", "bus", "is", "blue", "Sad"]
 VOCAB = ["[PAD]", *(f"[unused{i}]" for i in range(4)), *SPECIAL[1:], "[unused4]", *ORDINARY]
 FIRST = VOCAB.index("!")
 TEXTS = [
