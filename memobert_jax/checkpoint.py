@@ -75,40 +75,57 @@ def tokenizer_of(metadata: Mapping[str, Any]) -> Tokenizer:
     return Tokenizer(base64.b64decode(metadata["tokenizer"]["model"]))
 
 
-def check_same(metadata: Mapping[str, Any], other: Mapping[str, Any], what: str) -> None:
-    """Raises ValueError where two descriptions differ in model, tokenizer, encoders or data."""
-    for key in ("model", "tokenizer", "encoders", "normalisation", "data"):
+def check_same(
+    metadata: Mapping[str, Any],
+    other: Mapping[str, Any],
+    what: str,
+    hint: str = "Use the one the checkpoint was made with.",
+) -> None:
+    """Raises ValueError where two descriptions differ in tokenizer, model, encoders or data."""
+    for key in ("tokenizer", "model", "encoders", "normalisation", "data"):
         if key not in other:
             continue
         a, b = (_identity(key, described[key]) for described in (metadata, other))
         if a != b:
+            a, b = _differing(a, b)
             raise ValueError(
                 f"{what}: its {key} differs from that of the checkpoint.\n  checkpoint: "
-                f"{_short(a)}\n  here: {_short(b)}\nUse the one the checkpoint was made with, or "
-                "start in another work directory."
+                f"{_short(a)}\n  here: {_short(b)}\n{hint}"
             )
 
 
 def check_same_run(metadata: Mapping[str, Any], other: Mapping[str, Any], what: str) -> None:
     """Raises ValueError where `other` would continue the run of a checkpoint as another run."""
-    check_same(metadata, other, what)
+    elsewhere = "start in another work directory"
+    check_same(metadata, other, what, f"Use the one it was started with, or {elsewhere}.")
     changed = config.differences(PretrainConfig, metadata["config"] or {}, other["config"] or {})
     if changed:
         lines = "".join(f"\n  {name}: {a!r} there, {b!r} here" for name, (a, b) in changed.items())
         raise ValueError(
             f"{what} was started with another configuration:{lines}\nGive it what it was started "
-            "with, or start in another work directory (--config.init_from begins with the "
-            "parameters of this one)."
+            f"with, or {elsewhere} (--config.init_from begins with the parameters of this one)."
         )
 
 
 def _identity(key: str, value: Any) -> Any:
-    """What must agree: of a tokenizer its fingerprint; data may lie elsewhere."""
+    """What must agree: what shapes parameters or gives them a meaning; data may lie elsewhere."""
     if key == "tokenizer":
-        return value["fingerprint"]
+        found = tokenizer_of({key: value})
+        kind = f"{found.pieces.kind} of {found.vocab_size} pieces"
+        return f"{kind}, fingerprint {value['fingerprint']}"
+    if key == "model":
+        free = ("dropout", "init_std", "dtype", "remat")
+        return {k: v for k, v in value.items() if k not in free}
     if key == "data":
         return [{k: v for k, v in source.items() if k != "path"} for source in value]
     return value
+
+
+def _differing(a: Any, b: Any) -> tuple[Any, Any]:
+    if not (isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys()):
+        return a, b
+    keys = [key for key in a if a[key] != b[key]]
+    return {key: a[key] for key in keys}, {key: b[key] for key in keys}
 
 
 def _short(value: Any) -> str:

@@ -130,7 +130,7 @@ class EncodersConfig:
 class ModelConfig:
     """The single-stream transformer (MEmoBERT §3). Data-dependent sizes are set from the data."""
 
-    vocab_size: int = field(0, "word pieces; 0: from the tokenizer", NOT_NEGATIVE)
+    vocab_size: int = field(0, "word pieces; 0: as many as the tokenizer has", NOT_NEGATIVE)
     face_dim: int = field(0, "columns of the face features; 0: from the data", NOT_NEGATIVE)
     face_emotion_dim: int = field(0, "expression classes; 0: from the data", NOT_NEGATIVE)
     speech_dim: int = field(0, "columns of the speech features; 0: from the data", NOT_NEGATIVE)
@@ -147,13 +147,20 @@ class ModelConfig:
         "dtype of matrix products; parameters stay float32",
         one_of("float32", "bfloat16"),
     )
-    remat: bool = field(False, "recompute activations in the backward pass to save memory")
+    remat: bool = field(
+        False, "recompute activations in the backward pass to save memory", free=True
+    )
 
     def __post_init__(self):
         if self.hidden % self.heads:
             raise ValueError(
                 f"model.hidden = {self.hidden} is not divisible by model.heads = {self.heads}"
             )
+
+    @property
+    def vocab_rows(self) -> int:
+        """Rows of the word table: a multiple of 64, so that a tensor axis divides it."""
+        return -(-self.vocab_size // 64) * 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +306,11 @@ class PretrainConfig:
     max_skipped: int = field(
         10, "non-finite steps in a row after which the run stops", POSITIVE, "steps", free=True
     )
-    tokenizer: str = field("", "path of a trained SentencePiece .model file", free=True)
+    tokenizer: str = field(
+        "",
+        "SentencePiece .model file; or vocab.txt, tokenizer.json or the whole folder of a BERT",
+        free=True,
+    )
     init_from: str = field("", "checkpoint whose parameters start the run; '': random", free=True)
     data: DataConfig = field(DataConfig(), "features datasets and packing")
     masking: MaskingConfig = field(MaskingConfig(), "what is hidden and predicted")

@@ -17,13 +17,11 @@ from absl import app, flags, logging
 def fill_model(cfg: Any, tokenizer: Any, widths: Any) -> Any:
     """The model config with vocabulary and feature sizes set from tokenizer and data.
 
-    The vocabulary is rounded up to a multiple of 64, so that a tensor axis divides it.
-
     Raises:
       ValueError: if a size was given and differs.
     """
     found = {
-        "vocab_size": -(-tokenizer.vocab_size // 64) * 64,
+        "vocab_size": tokenizer.vocab_size,
         "face_dim": widths.face,
         "face_emotion_dim": widths.face_emotion,
         "speech_dim": widths.speech,
@@ -72,7 +70,7 @@ def train(cfg: Any, workdir: str | Path) -> Any:
             workdir, cfg.checkpoint_every, cfg.keep_checkpoints, _describe(cfg, data)
         ) as checkpoints,
     ):
-        state = _start(cfg, net, tx, shardings, checkpoints)
+        state = first_state(cfg, net, tx, shardings, checkpoints)
         if runtime.is_lead():
             (Path(workdir) / "parameters.txt").write_text(_overview(state.params) + "\n", "utf-8")
         start = int(state.step)
@@ -146,8 +144,12 @@ def _describe(cfg: Any, data: Any) -> dict[str, Any]:
     )
 
 
-def _start(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -> Any:
-    """The newest checkpoint of the run, or a fresh state, from `init_from` where it is given."""
+def first_state(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -> Any:
+    """The newest checkpoint of the run, or a fresh state, from `init_from` where it is given.
+
+    Raises:
+      ValueError: if the run or `init_from` is of another network, tokenizer or encoder.
+    """
     import jax
 
     from memobert_jax import checkpoint
@@ -158,14 +160,13 @@ def _start(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -> Any
     if state is not None:
         logging.info("resuming at step %d", int(state.step))
         return state
+    if not cfg.init_from:
+        return state_lib.init_state(cfg, tx, shardings)
+    path = checkpoint.resolve(cfg.init_from)
+    here = {k: checkpoints.description[k] for k in ("model", "tokenizer", "encoders")}
+    checkpoint.check_same(checkpoint.metadata(path), here, f"init_from = {cfg.init_from!r}")
     state = state_lib.init_state(cfg, tx, shardings)
-    if cfg.init_from:
-        path = checkpoint.resolve(cfg.init_from)
-        found = checkpoint.metadata(path)
-        here = {k: checkpoints.description[k] for k in ("model", "tokenizer", "encoders")}
-        checkpoint.check_same(found, here, f"init_from = {cfg.init_from!r}")
-        state = state._replace(params=checkpoint.load_params(path, net.shapes, shardings.params))
-    return state
+    return state._replace(params=checkpoint.load_params(path, net.shapes, shardings.params))
 
 
 def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, dict[str, float]]:

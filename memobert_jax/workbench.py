@@ -44,10 +44,11 @@ def check_features(metadata: Mapping[str, Any], corpus: protocols.Corpus) -> Non
     """Raises ValueError if the features are not made as those of the checkpoint were."""
     for key in ("encoders", "normalisation"):
         if corpus.metadata[key] != metadata[key]:
+            like = metadata["data"][0]["path"] if metadata["data"] else "<--features of the import>"
             raise ValueError(
                 f"the {key} of {corpus.path} differ from those the checkpoint was trained with:\n"
                 f"  checkpoint: {_short(metadata[key])}\n  data: {_short(corpus.metadata[key])}\n"
-                f"Run `python -m memobert_jax.featurize --like={metadata['data'][0]['path']} "
+                f"Run `python -m memobert_jax.featurize --like={like} "
                 "--input=<labelled clips> --output=...` and evaluate its output."
             )
 

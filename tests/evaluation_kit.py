@@ -51,7 +51,7 @@ def prompt() -> Prompt:
 
 def network(widths=samples.WIDTHS) -> ModelConfig:
     return ModelConfig(
-        vocab_size=128,
+        vocab_size=tokens().vocab_size,
         face_dim=widths["face"],
         speech_dim=widths["speech"],
         hidden=16,

@@ -209,6 +209,30 @@ def test_initial_weights_have_the_configured_spread_and_differ_from_layer_to_lay
     assert all((leaf == 1).all() for path, leaf in flat if path[-1].key == "scale")
 
 
+def test_rows_that_fill_up_the_word_table_win_no_mass_and_learn_nothing(params):
+    net = network()
+    assert params["text"]["word"].shape == (64, 32)
+    tall = jax.tree.map(jnp.copy, params)
+    tall["mlm_head"]["bias"] = tall["mlm_head"]["bias"].at[50:].set(100.0)
+
+    def loss(params):
+        model = nnx.merge(net.graphdef, params)
+        hidden = model(TOGETHER)
+        logits = model.word_logits(hidden, TOGETHER["mlm_slot"])
+        return objectives.mlm(model, hidden, TOGETHER)[0], logits
+
+    both = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    (total, logits), gradients = jax.device_get(both(tall))
+    assert logits.shape[-1] == 64
+    assert logits.argmax(-1).max() < 50
+    assert np.isfinite(logits).all()
+    assert (np.asarray(jax.nn.softmax(logits))[..., 50:] == 0).all()
+    assert total / TOGETHER["mlm_valid"].sum() < 2 * np.log(50)
+    assert (gradients["text"]["word"][50:] == 0).all()
+    assert (gradients["mlm_head"]["bias"][50:] == 0).all()
+    assert (gradients["mlm_head"]["bias"][:50] != 0).all()
+
+
 def test_without_expression_classes_there_is_no_expression_head():
     net = network(face_emotion_dim=0)
     assert "mfc_head" not in net.shapes

@@ -89,10 +89,10 @@ def test_every_parameter_of_the_model_is_sharded_as_the_table_says():
 
 
 def test_a_parameter_that_a_mesh_axis_does_not_divide_is_named():
-    net = state.memobert(dataclasses.replace(MODEL, vocab_size=63))
+    net = state.memobert(dataclasses.replace(MODEL, mlp=31))
     with pytest.raises(
         ValueError,
-        match=r"\['mlm_head'\]\['bias'\].*\(63,\).*'tensor' of size 2 does not divide 63",
+        match=r"\['down'\]\['kernel'\].*\(2, 31, 16\).*'tensor' of size 2 does not divide 31",
     ):
         sharding.param_shardings(mesh(2, 2, 2), net.axes, net.shapes)
 

@@ -11,7 +11,9 @@ import sentencepiece
 
 from memobert_jax import tokenizer
 from memobert_jax.config import LABEL_WORDS
-from memobert_jax.tokenizer import CLS_ID, MASK_ID, PAD_ID, SEP_ID, SPECIAL, UNK_ID, Tokenizer
+from memobert_jax.sentencepieces import CLS_ID, MASK_ID, PAD_ID, SEP_ID, UNK_ID
+from memobert_jax.tokenizer import Tokenizer
+from memobert_jax.words import SPECIAL, split_words
 
 TEXTS = [
     "There is danger ahead, said the captain.",
@@ -33,11 +35,11 @@ def pieces(tokens: Tokenizer, text: str) -> list[str]:
 
 
 def test_words_are_lower_case_and_punctuation_stands_alone():
-    assert tokenizer.split_words("He isn't HERE, you know...") == [
+    assert split_words("He isn't HERE, you know...") == [
         *("he", "isn't", "here", ",", "you", "know"),
         *(".", ".", "."),
     ]
-    assert tokenizer.split_words("it\u2019s 'quoted' ") == ["it\u2019s", "'", "quoted", "'"]
+    assert split_words("it\u2019s 'quoted' ") == ["it\u2019s", "'", "quoted", "'"]
 
 
 def test_groups_give_the_word_of_each_piece(tokens):
@@ -45,7 +47,7 @@ def test_groups_give_the_word_of_each_piece(tokens):
     encoded = tokens.encode(text)
     assert encoded.ids.dtype == encoded.groups.dtype == np.int32
     assert len(encoded.ids) == len(encoded.groups)
-    words = tokenizer.split_words(text)
+    words = split_words(text)
     for group, word in enumerate(words):
         assert tokens.decode(encoded.ids[encoded.groups == group]) == word
     assert encoded.groups.tolist() == sorted(encoded.groups.tolist())
@@ -60,7 +62,7 @@ def test_characters_that_are_no_piece_leave_no_gap_between_words(tokens, nothing
 
 def test_punctuation_is_a_piece_or_pieces_of_its_own(tokens):
     encoded = tokens.encode("again, again")
-    (comma,) = (g for g, w in enumerate(tokenizer.split_words("again, again")) if w == ",")
+    (comma,) = (g for g, w in enumerate(split_words("again, again")) if w == ",")
     assert tokens.decode(encoded.ids[encoded.groups == comma]) == ","
     assert len(set(encoded.groups.tolist())) == 3
 
@@ -84,11 +86,32 @@ def test_every_label_word_is_one_piece(tokens, word):
     assert tokens.encode(f"i am {word.upper()}.").ids.tolist().count(label) == 1
 
 
-def test_a_label_word_does_not_split_a_word_that_contains_it(tokens):
-    own = tokenizer.train(["danger ranger anger"] * 20, 60, label_words=("anger", "ran"))
-    whole = [own.label_id(word) for word in ("anger", "ran")]
-    assert set(whole).isdisjoint(own.encode("danger").ids.tolist())
-    assert tokens.decode(tokens.encode("danger").ids) == "danger"
+LONGER = ("sadness", "madly", "happyish", "danger", "ranger", "angered")
+
+
+@pytest.mark.parametrize("label_words", [("sad", "mad", "happy", "anger", "ran"), ()])
+def test_a_label_word_is_matched_as_a_whole_word_only(label_words):
+    own = tokenizer.train([" ".join(LONGER), "sad mad happy anger ran"] * 20, 80, label_words)
+    labels = {own.label_id(word) for word in label_words}
+    assert labels == set(range(5, 5 + len(label_words)))
+    for word in LONGER:
+        ids = own.encode(word).ids
+        assert labels.isdisjoint(ids.tolist())
+        assert own.decode(ids) == word
+
+
+def test_a_label_word_costs_the_words_that_begin_with_it_no_piece():
+    texts = ["sadness is danger , the ranger said sad ."] * 20
+    with_labels = tokenizer.train(texts, 60, ("sad", "anger"))
+    for word in ("sadness", "danger", "ranger"):
+        plain = tokenizer.train([text.replace(" sad .", " .") for text in texts], 60, ())
+        names = [[t.pieces.name(int(i)) for i in t.encode(word).ids] for t in (with_labels, plain)]
+        assert names[0] == names[1]
+
+
+def test_a_label_that_is_no_single_word_is_refused():
+    with pytest.raises(ValueError, match=r"label word 'so-so' is 3 words .*; expected one word"):
+        tokenizer.train(TEXTS, 100, ("sad", "so-so"))
 
 
 def test_a_label_word_that_falls_into_pieces_is_refused_with_its_pieces(tokens):

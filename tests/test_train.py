@@ -91,7 +91,7 @@ def test_a_run_leaves_checkpoints_a_table_of_parameters_and_tensorboard_events(w
     assert state.step == cfg.steps
     found = checkpoint.metadata(checkpoint.resolve(workdir))
     assert found["config"]["data"]["sources"] == [list(cfg.data.sources[0])]
-    assert checkpoint.model_config(found).vocab_size % 64 == 0
+    assert checkpoint.model_config(found).vocab_size == runs.tokens().vocab_size
     assert found["hardware"] == runtime.hardware()
 
 
@@ -221,7 +221,7 @@ def test_a_run_that_cannot_work_is_refused_at_once(workdir, cfg, changes, error,
 def test_sizes_of_the_model_come_from_the_data_and_others_are_refused(cfg):
     tokens, widths = runs.tokens(), Widths(24, 4, 20)
     model = train.fill_model(cfg, tokens, widths)
-    assert (model.vocab_size, model.face_dim, model.face_emotion_dim) == (64, 24, 4)
+    assert (model.vocab_size, model.face_dim, model.face_emotion_dim) == (tokens.vocab_size, 24, 4)
     wrong = dataclasses.replace(cfg, model=dataclasses.replace(cfg.model, speech_dim=7))
     with pytest.raises(ValueError, match=r"model\.speech_dim = 7, but .* give 20; leave it 0"):
         train.fill_model(wrong, tokens, widths)

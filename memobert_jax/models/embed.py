@@ -22,7 +22,7 @@ class TextEmbedder(nnx.Module):
 
     def __init__(self, cfg: ModelConfig, rngs: nnx.Rngs):
         self.rate, self.dtype = cfg.dropout, jnp.dtype(cfg.dtype)
-        self.word = _table(cfg, rngs, cfg.vocab_size, ("vocab", "embed"))
+        self.word = _table(cfg, rngs, cfg.vocab_rows, ("vocab", "embed"))
         self.position = _table(cfg, rngs, cfg.max_positions, (None, None))
         self.type = _table(cfg, rngs, 2, (None, None))
         self.norm = layer_norm(cfg, cfg.hidden, rngs)

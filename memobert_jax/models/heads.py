@@ -24,21 +24,31 @@ class TiedHead(nnx.Module):
     """Transform, then the transpose of an embedder's matrix and an own bias.
 
     Serves masked language modelling (tied to the word table) and the regression of frames (tied to
-    the frame projection).
+    the frame projection). Of `rows` outputs (default: all are there) those from `outputs` on only
+    fill the matrix up to a size that shards: they are -1e30, and take no mass of a softmax.
     """
 
-    def __init__(self, cfg: ModelConfig, outputs: int, bias_axis: str | None, rngs: nnx.Rngs):
-        self.dtype = jnp.dtype(cfg.dtype)
+    def __init__(
+        self,
+        cfg: ModelConfig,
+        outputs: int,
+        bias_axis: str | None,
+        rngs: nnx.Rngs,
+        rows: int | None = None,
+    ):
+        self.dtype, self.outputs = jnp.dtype(cfg.dtype), outputs
         self.transform = Transform(cfg, cfg.hidden, cfg.hidden, rngs)
-        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32), axes=(bias_axis,))
+        self.bias = nnx.Param(jnp.zeros((rows or outputs,), jnp.float32), axes=(bias_axis,))
 
     def __call__(self, x: jax.Array, tied: jax.Array) -> jax.Array:
-        """[..., hidden], f32 [outputs, hidden] -> f32 [..., outputs]."""
+        """[..., hidden], f32 [rows, hidden] -> f32 [..., rows]."""
         x = self.transform(x).astype(self.dtype)
         product = jnp.einsum(
             "...h,oh->...o", x, tied.astype(self.dtype), preferred_element_type=jnp.float32
         )
-        return product + self.bias[...]
+        logits = product + self.bias[...]
+        there = jnp.arange(len(tied)) < self.outputs
+        return logits if len(tied) == self.outputs else jnp.where(there, logits, -1e30)
 
 
 class ClassifierHead(nnx.Module):

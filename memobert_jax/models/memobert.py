@@ -38,7 +38,7 @@ class Memobert(nnx.Module):
         self.speech_type = nnx.Param(init(rngs.params(), (cfg.hidden,)), axes=("embed",))
         self.trunk = Trunk(cfg, rngs)
         self.pooler = Pooler(cfg, rngs)
-        self.mlm_head = TiedHead(cfg, cfg.vocab_size, "vocab", rngs)
+        self.mlm_head = TiedHead(cfg, cfg.vocab_size, "vocab", rngs, cfg.vocab_rows)
         self.mfr_head = TiedHead(cfg, cfg.face_dim, None, rngs)
         self.msr_head = TiedHead(cfg, cfg.speech_dim, None, rngs)
         if cfg.face_emotion_dim:
@@ -75,7 +75,7 @@ class Memobert(nnx.Module):
         return self.pooler(take_slots(hidden, batch["clip_slot"]))
 
     def word_logits(self, hidden: jax.Array, slots: jax.Array) -> jax.Array:
-        """Vocabulary logits at some slots: i32 [rows, n] -> f32 [rows, n, vocab]."""
+        """Vocabulary logits at some slots: i32 [rows, n] -> f32 [rows, n, vocab_rows]."""
         return self.mlm_head(take_slots(hidden, slots), self.text.word[...])
 
     def face_frames(self, hidden: jax.Array, slots: jax.Array) -> jax.Array:
