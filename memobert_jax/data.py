@@ -37,13 +37,10 @@ class TrainData:
         self.mix = _mix_table([weight for _, weight in cfg.data.sources], cfg.seed)
 
     def describe(self) -> str:
-        lines = []
-        for source, (path, weight) in zip(self.sources, self.cfg.data.sources, strict=True):
-            lost = ", ".join(f"{n} dropped: {why}" for why, n in source.dropped.items() if n)
-            lines.append(
-                f"{path} (weight {weight:g}): {source.plan.report()}; {lost or 'all used'}"
-            )
-        return "\n".join(lines)
+        return "\n".join(
+            f"{path} (weight {weight:g}): {source.describe()}"
+            for source, (path, weight) in zip(self.sources, self.cfg.data.sources, strict=True)
+        )
 
     def locate(self, number: int) -> tuple[int, int]:
         """(source, row) of a global row number: a pure function of the seed and the number."""
