@@ -53,6 +53,7 @@ def test_random_clips_have_the_papers_lengths_and_widths(tmp_path):
     assert np.abs(expected.sum(1).mean() + 2 - 68.7) < 1  # with [CLS] and [SEP]
 
 
+@pytest.mark.slow
 def test_with_nothing_given_input_and_training_are_measured(tmp_path):
     cfg = dataclasses.replace(
         runs.BASE,
