@@ -234,7 +234,7 @@ class DataConfig:
     speech_cap: int = field(160, "speech buffer of a row", POSITIVE, "rows of 60 ms")
     max_clips: int = field(8, "clips in a row", POSITIVE)
     target_share: float = field(
-        0.5, "places of a buffer that one objective can predict in a row; more are counted", SHARE
+        0.25, "places of a buffer that one objective can predict in a row; more are counted", SHARE
     )
     max_text: int = field(32, "tokens of a clip with [CLS] and [SEP]; longer are dropped", POSITIVE)
     max_face: int = field(36, "face frames of a clip; the first are kept", POSITIVE, "frames")
@@ -245,7 +245,7 @@ class DataConfig:
         free=True,
     )
     read_threads: int = field(2, "threads that assemble batches", POSITIVE, free=True)
-    prefetch: int = field(4, "batches assembled ahead", POSITIVE, free=True)
+    prefetch: int = field(4, "batches assembled ahead and put on the devices", POSITIVE, free=True)
 
     def __post_init__(self):
         for cap, limit in (

@@ -6,7 +6,8 @@ rows come out for any number of hosts and threads, and after any restart.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +38,10 @@ class TrainData:
         self.mix = _mix_table([weight for _, weight in cfg.data.sources], cfg.seed)
 
     def describe(self) -> str:
-        lines = []
-        for source, (path, weight) in zip(self.sources, self.cfg.data.sources, strict=True):
-            lost = ", ".join(f"{n} dropped: {why}" for why, n in source.dropped.items() if n)
-            lines.append(
-                f"{path} (weight {weight:g}): {source.plan.report()}; {lost or 'all used'}"
-            )
-        return "\n".join(lines)
+        return "\n".join(
+            f"{path} (weight {weight:g}): {source.describe()}"
+            for source, (path, weight) in zip(self.sources, self.cfg.data.sources, strict=True)
+        )
 
     def locate(self, number: int) -> tuple[int, int]:
         """(source, row) of a global row number: a pure function of the seed and the number."""
@@ -84,8 +82,17 @@ class TrainData:
         first = step * self.cfg.data.batch_rows + process * rows
         return assemble([self.views(n) for n in range(first, first + rows)], self.layout, rows)
 
-    def batches(self, start: int, process: int = 0, processes: int = 1) -> Iterator[dict]:
-        """Batches of the steps from `start` on, assembled ahead by threads."""
+    def batches(
+        self,
+        start: int,
+        process: int = 0,
+        processes: int = 1,
+        place: Callable[[dict[str, np.ndarray]], Any] = lambda batch: batch,
+    ) -> Iterator[Any]:
+        """`place(batch)` of the steps from `start` on, made ahead by threads.
+
+        With a `place` that puts a batch on the devices, it is there before its step begins.
+        """
         import grain
 
         steps = grain.MapDataset.range(start, self.cfg.steps)
@@ -93,7 +100,7 @@ class TrainData:
             num_threads=self.cfg.data.read_threads, prefetch_buffer_size=self.cfg.data.prefetch
         )
         load = functools.partial(self.batch, process=process, processes=processes)
-        return iter(steps.map(load).to_iter_dataset(options))
+        return iter(steps.map(lambda step: place(load(step))).to_iter_dataset(options))
 
 
 def masked_view(

@@ -6,10 +6,11 @@ line between the nearest of them.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from memobert_jax.batch import Layout, View, assemble
 from memobert_jax.config import PretrainConfig
@@ -35,21 +36,25 @@ class HeldOut(NamedTuple):
 def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[HeldOut]]:
     """The held-out rows of all sources, at most `eval_rows`, shared out by weight.
 
+    What a split drops is logged, as for the training split.
+
     Masks depend on the seed alone: not on the schedule, nor on the masking mode of the run.
     """
-    total = sum(weight for _, weight in cfg.data.sources)
-    sources = [
-        (Source.open(path, cfg.data.eval_split, cfg.data, tokenizer), weight / total)
-        for path, weight in cfg.data.sources
-    ]
-    layout = Layout.of(cfg.data, widths_of([source.dataset for source, _ in sources]))
+    split = cfg.data.eval_split
+    sources = [Source.open(path, split, cfg.data, tokenizer) for path, _ in cfg.data.sources]
+    quotas = _shared_out(cfg.eval_rows, [weight for _, weight in cfg.data.sources])
+    for source, quota in zip(sources, quotas, strict=True):
+        rows = min(quota, len(source.plan))
+        logging.info(
+            "held out %s of %s: %d rows; %s", split, source.dataset.path, rows, source.describe()
+        )
+    layout = Layout.of(cfg.data, widths_of([source.dataset for source in sources]))
     shares = cfg.objectives.shares(layout.widths.face_emotion)
     masking = dataclasses.replace(cfg.masking, mode="paper", fewer=0.0)
     paper = dataclasses.replace(cfg, masking=masking)
     rows = []
-    for source, share in sources:
-        order = np.random.default_rng([cfg.seed, 2]).permutation(len(source.plan))
-        kept = order[: max(1, round(cfg.eval_rows * share))]
+    for source, quota in zip(sources, quotas, strict=True):
+        kept = np.random.default_rng([cfg.seed, 2]).permutation(len(source.plan))[:quota]
         rows += [(number, source, row) for number, row in enumerate(kept.tolist(), len(rows))]
 
     def views(group: int, names: tuple[str, ...], number: int, source: Source, row: int):
@@ -65,6 +70,14 @@ def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[Hel
         if names:
             out.append(HeldOut(names, [views(group, names, *row) for row in rows]))
     return layout, out
+
+
+def _shared_out(rows: int, weights: Sequence[float]) -> list[int]:
+    """`rows` in shares of `weights`, rounded so that they sum to it: largest remainder first."""
+    exact = rows * np.asarray(weights) / np.sum(weights)
+    out = np.floor(exact).astype(int)
+    out[np.argsort(out - exact, kind="stable")[: rows - out.sum()]] += 1
+    return out.tolist()
 
 
 def batches(

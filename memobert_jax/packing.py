@@ -1,16 +1,24 @@
 """Packing as a pure plan: clip lengths in, rows of clip indices out.
 
-A row has `width` trunk slots and one buffer a modality. Clips go best-fit decreasing: the longest
-first, each into the fullest row that still takes it. The plan depends on the lengths alone, so it
-is the same on every host and after every restart.
+A row has `width` trunk slots, one buffer a modality, and places for clips. The plan depends on the
+lengths alone, so it is the same on every host and after every restart. Beside it stands a bound:
+how many rows there must be at least, whatever the plan.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import math
 
 import numpy as np
 
 from memobert_jax.config import DataConfig
+from memobert_jax.patterns import Pattern, patterns
+
+RESOURCES = ("trunk slots", "text buffer", "face buffer", "speech buffer", "clips a row")
+NEAR = 0.01
+"""Difference of fill to its bound from which a plan is good enough."""
+
+_DRIFTS = (1.02, math.inf)
+_SLICES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +33,20 @@ class Limits:
     def of(cfg: DataConfig) -> "Limits":
         return Limits(cfg.row_width, (cfg.text_cap, cfg.face_cap, cfg.speech_cap), cfg.max_clips)
 
+    @property
+    def resources(self) -> tuple[int, ...]:
+        """What a row has of each of RESOURCES."""
+        return self.width, *self.caps, self.max_clips
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """At least `rows` rows are needed, because of `resource`; shares: each resource's own bound."""
+
+    rows: int
+    resource: str
+    shares: dict[str, float]
+
 
 @dataclasses.dataclass(frozen=True)
 class PackPlan:
@@ -35,12 +57,14 @@ class PackPlan:
       clips: i32 [clips], indices of the clips in row order.
       real_slots: trunk slots that carry a clip.
       width: trunk slots of a row.
+      bound: how few rows there can be.
     """
 
     offsets: np.ndarray
     clips: np.ndarray
     real_slots: int
     width: int
+    bound: Bound
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -53,10 +77,16 @@ class PackPlan:
         """Share of trunk slots that carry a clip."""
         return self.real_slots / max(len(self) * self.width, 1)
 
+    @property
+    def most(self) -> float:
+        """The fill that no plan exceeds."""
+        return self.real_slots / max(self.bound.rows * self.width, 1)
+
     def report(self) -> str:
         return (
             f"{len(self.clips)} clips in {len(self)} rows of {self.width} slots, "
-            f"{self.fill:.1%} of slots real"
+            f"{self.fill:.1%} of slots real; at most {self.most:.1%} can be "
+            f"({self.bound.rows} rows, for their {self.bound.resource})"
         )
 
 
@@ -67,65 +97,127 @@ def pack(lengths: np.ndarray, limits: Limits) -> PackPlan:
       ValueError: if a clip does not fit into an empty row; the message names it.
     """
     lengths = np.asarray(lengths, np.int32).reshape(-1, 3)
-    totals = lengths.sum(1)
-    too_long = (totals > limits.width) | (lengths > np.asarray(limits.caps)).any(1)
+    _check(lengths, limits)
+    order, starts, kinds = _kinds(lengths)
+    counts = np.diff(starts)
+    bound = fewest_rows(kinds, counts, limits)
+    real = int(kinds[:, 0] @ counts)
+    best: list[Pattern] = []
+    for drift in _DRIFTS if len(order) else ():
+        main = RESOURCES.index(bound.resource)
+        most = int(kinds[:, main] @ counts) / limits.resources[main] / bound.shares[bound.resource]
+        found = patterns(kinds, counts, limits.resources, main, min(most, 1.0), drift)
+        if not best or _rows(found) < _rows(best):
+            best = found
+        if real * (1 / bound.rows - 1 / _rows(best)) <= NEAR * limits.width:
+            break
+    offsets, clips = _expand(best, order, starts)
+    return PackPlan(offsets, clips, real, limits.width, bound)
+
+
+def _check(lengths: np.ndarray, limits: Limits) -> None:
+    too_long = lengths.sum(1) > limits.width
+    too_long |= (lengths > np.asarray(limits.caps, np.int32)).any(1)
     if too_long.any():
         clip = int(np.argmax(too_long))
         raise ValueError(
             f"clip {clip} of lengths {lengths[clip].tolist()} (text, face, speech) does not fit "
             f"into a row of {limits.width} slots with buffers {limits.caps}"
         )
-    rows = _fill(lengths.tolist(), np.argsort(-totals, kind="stable").tolist(), limits)
-    sizes = [len(row) for row in rows]
-    return PackPlan(
-        offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64),
-        clips=np.fromiter((clip for row in rows for clip in row), np.int32, sum(sizes)),
-        real_slots=int(totals.sum()),
-        width=limits.width,
-    )
 
 
-def _fill(lengths: Sequence, order: Sequence[int], limits: Limits) -> list[list[int]]:
-    rows: list[list[int]] = []
-    space: list[tuple[int, int, int]] = []
-    open_rows: list[list[int]] = [[] for _ in range(limits.width + 1)]  # by trunk slots left
-    some = 0  # bit i: open_rows[i] is not empty
-    for clip in order:
-        text, face, speech = lengths[clip]
-        total = text + face + speech
-        row, left = _best_row(open_rows, some, space, total, (text, face, speech))
-        if row < 0:
-            row, left = len(rows), limits.width
-            rows.append([])
-            space.append(limits.caps)
-        elif not open_rows[left]:
-            some &= ~(1 << left)
-        rows[row].append(clip)
-        t, f, s = space[row]
-        space[row] = (t - text, f - face, s - speech)
-        if len(rows[row]) < limits.max_clips and left > total:
-            open_rows[left - total].append(row)
-            some |= 1 << (left - total)
-    return rows
+def _kinds(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(clips by kind, where each kind starts among them, i32 [kinds, resources])."""
+    sides = lengths.max(0, initial=0).astype(np.int64) + 1
+    key = (lengths[:, 0] * sides[1] + lengths[:, 1]) * sides[2] + lengths[:, 2]
+    order = np.argsort(key, kind="stable").astype(np.int32)
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    own = lengths[order[first]]
+    kinds = np.column_stack([own.sum(1), own, np.ones(len(own), np.int32)]).astype(np.int32)
+    return order, np.append(first, len(order)), kinds
 
 
-def _best_row(
-    open_rows: list[list[int]], some: int, space: list, total: int, lengths: tuple, tries: int = 4
-) -> tuple[int, int]:
-    """(the fullest open row that takes the clip, its slots left), or (-1, 0); removes the row.
+def _rows(found: list[Pattern]) -> int:
+    return sum(pattern.rows for pattern in found)
 
-    Of the rows with equally many slots left only the latest `tries` are tried, so that the time
-    stays linear in clips.
+
+def _expand(
+    found: list[Pattern], order: np.ndarray, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(offsets, clips) of a plan: the clips of a kind go to its patterns in their order."""
+    sizes = np.repeat([len(p.kinds) for p in found], [p.rows for p in found])
+    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+    clips = np.empty(int(offsets[-1]), np.int32)
+    taken, row = starts[:-1].tolist(), 0
+    for kinds, rows in found:
+        places = offsets[row : row + rows]
+        for place, kind in enumerate(kinds):
+            clips[places + place] = order[taken[kind] : taken[kind] + rows]
+            taken[kind] += rows
+        row += rows
+    return offsets, clips
+
+
+def fewest_rows(kinds: np.ndarray, counts: np.ndarray, limits: Limits) -> Bound:
+    """A bound on the number of rows from below, from each resource of a row by itself.
+
+    Never below the bound of the linear program (total over capacity), and above it where large
+    clips cannot share a row: dual feasible functions of Fekete and Schepers (Mathematical
+    Programming 91, 2001), u^(k) after U^(e), for each e and for k from 1 to 8.
+
+    Args:
+      kinds: i32 [kinds, resources], what a clip of each kind takes.
+      counts: i64 [kinds], clips of each kind.
+      limits: what a row has.
     """
-    text, face, speech = lengths
-    some >>= total
-    left = total
-    while some:
-        step = (some & -some).bit_length()
-        left, some = left + step, some >> step
-        candidates = open_rows[left - 1]
-        for place in range(len(candidates) - 1, max(len(candidates) - 1 - tries, -1), -1):
-            t, f, s = space[candidates[place]]
-            if text <= t and face <= f and speech <= s:
-                return candidates.pop(place), left - 1
-    return -1, 0
+    shares = {
+        name: _rows_of_one(np.bincount(kinds[:, d], counts, minlength=cap + 1), cap)
+        for d, (name, cap) in enumerate(zip(RESOURCES, limits.resources, strict=True))
+    }
+    resource = max(shares, key=shares.get)
+    return Bound(math.ceil(shares[resource] - 1e-6), resource, shares)
+
+
+def _rows_of_one(sizes: np.ndarray, cap: int) -> float:
+    """Bins of size `cap` that `sizes[s]` things of each size s from 0 to cap need at least."""
+    x = np.arange(cap + 1)
+    best = float(sizes @ x) / cap
+    for least in range(1, cap // 2 + 1):
+        if sizes[least:].sum() <= best:
+            break  # each counts for one bin at most
+        rounded = np.where(x > cap - least, cap, np.where(x < least, 0, x))
+        best = max(best, float(sizes @ rounded) / cap)
+        for k in range(1, _SLICES + 1):
+            slices = (k + 1) * rounded
+            whole = np.where(slices % cap == 0, rounded / cap, slices // cap / k)
+            best = max(best, float(sizes @ whole))
+    return best
+
+
+def suggest(
+    lengths: np.ndarray, *, widths: tuple[int, ...] = (256, 512, 1024), headroom: float = 1.2
+) -> list[tuple[Limits, float]]:
+    """Limits that suit a corpus, one for each width, with the fill that they reach at most.
+
+    Buffers are the corpus' own shares of a full row, with `headroom` so that they seldom close a
+    row, and long enough for the longest clip; clips a row allow for clips of half the mean.
+
+    Args:
+      lengths: i32 [clips, 3].
+      widths: trunk slots to consider; those too narrow for the longest clip are left out.
+      headroom: buffers over what rows use on average.
+    """
+    lengths = np.asarray(lengths, np.int32).reshape(-1, 3)
+    _, starts, kinds = _kinds(lengths)
+    counts, totals = np.diff(starts), lengths.sum(0, dtype=np.int64)
+    out = []
+    for width in widths:
+        if not len(kinds) or width < kinds[:, 0].max():
+            continue
+        needs = np.maximum(width * headroom * totals / totals.sum(), lengths.max(0))
+        caps = tuple((np.ceil(needs / 8).astype(int) * 8).clip(8).tolist())
+        limits = Limits(width, caps, math.ceil(2 * width * len(lengths) / totals.sum()))
+        rows = fewest_rows(kinds, counts, limits).rows
+        out.append((limits, int(totals.sum()) / (rows * width)))
+    return out

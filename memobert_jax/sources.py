@@ -9,9 +9,9 @@ from absl import logging
 
 from memobert_jax import datasets, record
 from memobert_jax.batch import Widths, special_ids
-from memobert_jax.config import DataConfig
+from memobert_jax.config import MODALITIES, DataConfig
 from memobert_jax.features import TRAINING_FIELDS, FeaturesDataset
-from memobert_jax.packing import Limits, PackPlan, pack
+from memobert_jax.packing import NEAR, Limits, PackPlan, pack, suggest
 from memobert_jax.tokenizer import Tokenizer
 
 
@@ -46,12 +46,16 @@ class Source:
       clips: i32 [n] clips that can be used; the plan indexes into it.
       plan: rows of them.
       dropped: clips that cannot be used, by reason.
+      absent: modalities that no clip has.
+      advice: settings that would fill rows better, in words; '' where there are none.
     """
 
     dataset: FeaturesDataset
     clips: np.ndarray
     plan: PackPlan
     dropped: dict[str, int]
+    absent: tuple[str, ...]
+    advice: str
 
     @staticmethod
     def open(path: str, split: str, cfg: DataConfig, tokenizer: Tokenizer) -> "Source":
@@ -73,12 +77,37 @@ class Source:
         }
         if not len(clips):
             raise ValueError(f"no clip of {path!r} split {split!r} can be used: {dropped}")
-        plan = pack(np.stack([text, face, speech], 1)[clips], Limits.of(cfg))
-        return Source(dataset, clips, plan, dropped)
+        lengths = np.stack([text, face, speech], 1)[clips]
+        plan = pack(lengths, Limits.of(cfg))
+        some = (lengths > (1, 0, 0)).any(0)  # a clip without text has its [CLS]
+        absent = tuple(
+            name for name, any_clip in zip(MODALITIES, some, strict=True) if not any_clip
+        )
+        return Source(dataset, clips, plan, dropped, absent, _advice(lengths, plan))
+
+    def describe(self) -> str:
+        """Rows, fill, what is dropped and what is absent, in words."""
+        parts = [f"{n} dropped: {why}" for why, n in self.dropped.items() if n] or ["all used"]
+        parts += [f"no clip has {name}" for name in self.absent]
+        return "; ".join([self.plan.report(), *parts, *([self.advice] if self.advice else [])])
 
     def row(self, row: int) -> list[int]:
         """Clips of one packed row."""
         return self.clips[self.plan[row]].tolist()
+
+
+def _advice(lengths: np.ndarray, plan: PackPlan) -> str:
+    """Limits of the same width or wider that can fill rows better by more than a point."""
+    for limits, fill in suggest(lengths, widths=(plan.width, 2 * plan.width, 4 * plan.width)):
+        if fill >= max(plan.fill + 2 * NEAR, 0.97):
+            caps = " ".join(
+                f"{name}_cap={n}" for name, n in zip(MODALITIES, limits.caps, strict=True)
+            )
+            return (
+                f"data.row_width={limits.width} {caps} max_clips={limits.max_clips} would fill up "
+                f"to {fill:.1%}"
+            )
+    return ""
 
 
 def widths_of(datasets: Sequence[FeaturesDataset]) -> Widths:

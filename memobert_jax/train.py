@@ -79,7 +79,7 @@ def train(cfg: Any, workdir: str | Path) -> Any:
         )
         evaluate, trivial = _heldout(cfg, data, net, shardings.params, mesh, hosts)
         window = Window(cfg, data.shares, start)
-        batches = data.batches(start, *hosts)
+        batches = data.batches(start, *hosts, place=lambda b: sharding.to_global(mesh, b))
         with metrics.Writer(workdir, start, runtime.is_lead()) as writer, window.bar:
             measure = functools.partial(_measure, cfg, evaluate, window, writer)
             if not start:
@@ -89,7 +89,7 @@ def train(cfg: Any, workdir: str | Path) -> Any:
                 measure(start, state.params)
             for k in range(start + 1, cfg.steps + 1):
                 with window.clock.input():
-                    batch = sharding.to_global(mesh, next(batches))
+                    batch = next(batches)
                 with jax.transfer_guard("disallow"):
                     state, scalars = train_step(state, batch)
                 window.add(scalars)

@@ -210,6 +210,26 @@ def test_a_clip_without_any_modality_is_dropped_and_counted(tmp_path, tokens):
     assert "1 dropped: no modality" in data.describe()
 
 
+@pytest.mark.parametrize("absent", ["text", "face", "speech"])
+def test_a_modality_that_no_clip_has_is_said_once(tmp_path, tokens, absent):
+    clips = [samples.clip(i, np.random.default_rng(i)) for i in range(3)]
+    clips[1] |= _without("text", "face")
+    described = TrainData(runs.config(_written(tmp_path / "some", clips)), tokens).describe()
+    assert "no clip has" not in described
+    folder = _written(tmp_path / "none", [clip | _without(absent) for clip in clips])
+    data = TrainData(runs.config(folder), tokens)
+    assert data.describe().count(f"no clip has {absent}") == 1
+    assert data.sources[0].absent == (absent,)
+
+
+def test_settings_that_would_fill_rows_better_are_named(tmp_path, tokens):
+    folder = samples.dataset(tmp_path, {"train": 48})
+    narrow = runs.config(folder, data={"text_cap": 32, "speech_cap": 40, "row_width": 128})
+    (source,) = TrainData(narrow, tokens).sources
+    assert "data.row_width=128 text_cap=" in source.describe()
+    assert "would fill up to 9" in source.describe()
+
+
 def test_a_split_of_which_no_clip_can_be_used_is_refused_with_the_reasons(tmp_path, tokens):
     clips = [samples.clip(0, np.random.default_rng(0)) | _without("text", "face", "speech")]
     with pytest.raises(ValueError, match=r"no clip of .* can be used: .*'no modality': 1"):

@@ -7,7 +7,7 @@ import pytest
 import runs
 import samples
 
-from memobert_jax import heldout
+from memobert_jax import features, heldout
 from memobert_jax.batch import View
 from memobert_jax.heldout import HeldOut
 from memobert_jax.masking import nothing_masked
@@ -88,6 +88,28 @@ def test_at_most_the_configured_rows_are_measured_shared_out_by_weight(corpus, t
     cfg = runs.config((corpus, 1.0), (other, 3.0), eval_rows=4)
     _, passes = heldout.heldout(cfg, tokens)
     assert [len(rows) for _, rows in passes] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (5.0, 1.0, 1.0), (1.0, 2.0, 4.0)])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8])
+def test_rounding_shares_never_exceeds_the_configured_rows(rows, weights):
+    parts = heldout._shared_out(rows, weights)
+    assert sum(parts) == rows
+    exact = rows * np.array(weights) / sum(weights)
+    assert (np.abs(parts - exact) < 1).all()
+
+
+def test_clips_dropped_from_the_held_out_split_are_reported(tokens, tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    clips = [samples.clip(i, rng) for i in range(6)]
+    clips[2]["text"] = "sad " * 40
+    metadata = {"encoders": samples.ENCODERS}
+    splits = {"train": clips[:1], "validation": clips}
+    features.write(tmp_path, splits, metadata=metadata, widths=samples.WIDTHS)
+    with caplog.at_level("INFO", logger="absl"):
+        heldout.heldout(runs.config(tmp_path), tokens)
+    assert "held out validation of" in caplog.text
+    assert "1 dropped: text longer than 32 tokens" in caplog.text
 
 
 def test_without_expression_posteriors_their_loss_is_not_measured(tokens, tmp_path):
