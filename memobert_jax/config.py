@@ -116,8 +116,33 @@ class ExtractConfig:
 class EncodersConfig:
     """Which frozen front ends make features of clips."""
 
-    face: str = field("pixels", "face front end", one_of("pixels"))
-    speech: str = field("logmel", "speech front end", one_of("logmel"))
+    face: str = field("pixels", "face front end", one_of("pixels", "denseface"))
+    speech: str = field("logmel", "speech front end", one_of("logmel", "wav2vec2"))
+    face_weights: str = field("", "denseface: the .safetensors file that train_denseface wrote")
+    speech_weights: str = field(
+        "", "wav2vec2: checkpoint folder with config.json and model.safetensors"
+    )
+
+    def __post_init__(self):
+        for modality, name in self.names().items():
+            given, needs = self.weights()[modality], name in ("denseface", "wav2vec2")
+            if needs and not given:
+                raise ValueError(
+                    f"the {modality} encoder {name!r} needs weights: give {modality}_weights"
+                )
+            if given and not needs:
+                raise ValueError(
+                    f"{modality}_weights = {given!r}, but the {modality} encoder {name!r} has no "
+                    "weights: leave them out, or name another encoder"
+                )
+
+    def names(self) -> dict[str, str]:
+        """Modality -> front end."""
+        return {"face": self.face, "speech": self.speech}
+
+    def weights(self) -> dict[str, str]:
+        """Modality -> path of its weights; '' without."""
+        return {"face": self.face_weights, "speech": self.speech_weights}
 
 
 @dataclasses.dataclass(frozen=True)

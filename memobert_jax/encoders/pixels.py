@@ -37,7 +37,7 @@ def prepare(crops: Sequence[bytes]) -> tuple[np.ndarray, int]:
     return grey.reshape(count, _CHUNK_ROWS, SIDE, SIDE), len(crops)
 
 
-def compute(chunk: jax.Array) -> jax.Array:
+def compute(_: tuple[()], chunk: jax.Array) -> jax.Array:
     """Grey crops u8 [rows, 32, 32] -> f32 [rows, 1024], mean 0 and variance 1 in each row."""
     values = chunk.reshape(-1, SIDE * SIDE).astype(jnp.float32) / 255
     centred = values - values.mean(axis=1, keepdims=True)
@@ -51,7 +51,6 @@ ENCODER = Encoder(
     width=SIDE * SIDE,
     rate_hz=FACE_FPS,
     bands=0,
-    chunk_rows=_CHUNK_ROWS,
     batch=64,
     prepare=prepare,
     compute=compute,
