@@ -98,7 +98,7 @@ def _network(arch, params, samples, count):
     counts = arch.frames(count)
     x = samples[:, None]
     for i, conv in enumerate(params["convs"]):
-        x = _convolution(conv, x, arch.conv_kernel[i], arch.conv_stride[i])
+        x = _convolution(conv, x, arch.conv_stride[i])
         if "norm" in conv and arch.feat_extract_norm == "group":
             x = _group_norm(conv["norm"], x, counts[i])
         elif "norm" in conv:
@@ -108,7 +108,10 @@ def _network(arch, params, samples, count):
     extracted = norm(params["projection_norm"], x)
     valid = jnp.arange(len(x)) < counts[-1]
     x = jnp.where(valid[:, None], _affine(params["projection"], extracted), 0)
-    x = x + _position(params["position"], x, arch.num_conv_pos_embeddings)
+    taps, groups = arch.num_conv_pos_embeddings, arch.num_conv_pos_embedding_groups
+    around = (taps // 2, taps - 1 - taps // 2)
+    position = _convolution(params["position"], x, padding=around, groups=groups)
+    x = x + jax.nn.gelu(position, approximate=False)
     if not arch.do_stable_layer_norm:
         x = norm(params["norm"], x)
 
@@ -124,8 +127,7 @@ def _network(arch, params, samples, count):
 
 
 def _affine(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    y = x @ p["kernel"]
-    return y + p["bias"] if "bias" in p else y
+    return x @ p["kernel"] + p["bias"]
 
 
 def _norm(p: Mapping[str, jax.Array], x: jax.Array, eps: float) -> jax.Array:
@@ -142,25 +144,22 @@ def _group_norm(p: Mapping[str, jax.Array], x: jax.Array, count: jax.Array) -> j
     return centred * jax.lax.rsqrt(variance + _CONV_EPS) * p["kernel"] + p["bias"]
 
 
-def _convolution(p: Mapping[str, jax.Array], x: jax.Array, kernel: int, stride: int) -> jax.Array:
-    """A convolution without padding, as one matrix product over shifted copies of `x`."""
-    frames = (len(x) - kernel) // stride + 1
-    last = (frames - 1) * stride + 1
-    return _affine(p, jnp.concatenate([x[i : i + last : stride] for i in range(kernel)], 1))
-
-
-def _position(p: Mapping[str, jax.Array], x: jax.Array, taps: int) -> jax.Array:
-    """The grouped convolution that stands for position embeddings; zeros beyond both ends."""
-    places = jnp.arange(len(x))[:, None] + jnp.arange(taps)
-    padded = jnp.pad(x, ((taps // 2, taps - 1 - taps // 2), (0, 0)))
-    groups = padded.reshape(len(padded), len(p["kernel"]), -1).swapaxes(0, 1)
-
-    def one(group: tuple[jax.Array, jax.Array]) -> jax.Array:
-        values, kernel = group
-        return values[places].reshape(len(x), -1) @ kernel
-
-    made = jax.lax.map(one, (groups, p["kernel"]))  # one group at a time: the copies are large
-    return jax.nn.gelu(made.swapaxes(0, 1).reshape(x.shape) + p["bias"], approximate=False)
+def _convolution(
+    p: Mapping[str, jax.Array],
+    x: jax.Array,
+    stride: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    groups: int = 1,
+) -> jax.Array:
+    y = jax.lax.conv_general_dilated(
+        x[None],
+        p["kernel"],
+        (stride,),
+        (padding,),
+        dimension_numbers=("NWC", "WIO", "NWC"),
+        feature_group_count=groups,
+    )[0]
+    return y + p["bias"] if "bias" in p else y
 
 
 def _attention(p: Mapping[str, Any], x: jax.Array, valid: jax.Array, heads: int) -> jax.Array:

@@ -153,7 +153,10 @@ def _plain(name: str) -> str:
 
 
 def params_of(arch: Architecture, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Tensors of a checkpoint -> params: kernels [in, out], the layers stacked, no weight norm."""
+    """Tensors of a checkpoint -> params: the layers stacked, weight norm multiplied out.
+
+    Kernels are [in, out], those of convolutions [taps, in of a group, out].
+    """
 
     def affine(name: str) -> dict[str, np.ndarray]:
         found = {"kernel": tensors[f"{name}.weight"].T}
@@ -164,7 +167,6 @@ def params_of(arch: Architecture, tensors: Mapping[str, np.ndarray]) -> dict[str
     def conv(i: int) -> dict[str, Any]:
         name = f"feature_extractor.conv_layers.{i}"
         found = affine(f"{name}.conv")
-        found["kernel"] = found["kernel"].reshape(-1, arch.conv_dim[i])  # [kernel * in, out]
         return found | ({"norm": affine(f"{name}.layer_norm")} if _normed(arch, i) else {})
 
     def layer(i: int) -> dict[str, Any]:
@@ -178,16 +180,12 @@ def params_of(arch: Architecture, tensors: Mapping[str, np.ndarray]) -> dict[str
     position = "encoder.pos_conv_embed.conv"
     scale, direction = tensors[f"{position}.weight_g"], tensors[f"{position}.weight_v"]
     length = np.sqrt((direction.astype(np.float64) ** 2).sum((0, 1), keepdims=True))
-    kernel = (scale * direction / length).astype(np.float32)  # [out, in of a group, taps]
-    kernel = kernel.reshape(arch.num_conv_pos_embedding_groups, -1, *kernel.shape[1:])
+    kernel = (scale * direction / length).astype(np.float32)
     return {
         "convs": [conv(i) for i in range(len(arch.conv_dim))],
         "projection_norm": affine("feature_projection.layer_norm"),
         "projection": affine("feature_projection.projection"),
-        "position": {
-            "kernel": kernel.transpose(0, 3, 2, 1).reshape(len(kernel), -1, kernel.shape[1]),
-            "bias": tensors[f"{position}.bias"],
-        },
+        "position": {"kernel": kernel.T, "bias": tensors[f"{position}.bias"]},
         "norm": affine("encoder.layer_norm"),
         "layers": jax.tree.map(
             lambda *each: np.stack(each), *[layer(i) for i in range(arch.num_hidden_layers)]
