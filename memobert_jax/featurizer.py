@@ -25,10 +25,10 @@ _SHARED = [name for name in record.fields("clips") if name in record.fields("fea
 @functools.cache
 def _loaded(modality: str, name: str, path: str):
     """(Encoder, its compiled function) of a modality, by name and path of its weights."""
-    from memobert_jax.encoders import encoder, logmel, pixels, wav2vec2
+    from memobert_jax.encoders import denseface, encoder, logmel, pixels, wav2vec2
 
     known = {
-        "face": {"pixels": lambda: pixels.ENCODER},
+        "face": {"pixels": lambda: pixels.ENCODER, "denseface": lambda: denseface.load(path)},
         "speech": {"logmel": lambda: logmel.ENCODER, "wav2vec2": lambda: wav2vec2.load(path)},
     }[modality]
     if name not in known:

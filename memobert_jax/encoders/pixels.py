@@ -17,6 +17,22 @@ EPSILON = 1e-4
 _CHUNK_ROWS = 8
 
 
+def decode(crop: bytes, number: int) -> np.ndarray:
+    """A JPEG crop of 112x112, the `number`th of its clip -> grey u8 [112, 112].
+
+    Raises:
+      ValueError: if it is no image of that size.
+    """
+    image = cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_GRAYSCALE) if crop else None
+    if image is None or image.shape != (FACE_SIZE, FACE_SIZE):
+        found = "no image" if image is None else f"{image.shape[1]}x{image.shape[0]} pixels"
+        raise ValueError(
+            f"face crop {number} ({len(crop)} bytes) is {found}; expected a JPEG of "
+            f"{FACE_SIZE}x{FACE_SIZE}"
+        )
+    return image
+
+
 def prepare(crops: Sequence[bytes]) -> tuple[np.ndarray, int]:
     """JPEG crops of 112x112 -> (chunks u8 [c, 8, 32, 32], number of crops).
 
@@ -26,14 +42,7 @@ def prepare(crops: Sequence[bytes]) -> tuple[np.ndarray, int]:
     count = -(-len(crops) // _CHUNK_ROWS)
     grey = np.zeros((count * _CHUNK_ROWS, SIDE, SIDE), np.uint8)
     for i, crop in enumerate(crops):
-        image = cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_GRAYSCALE) if crop else None
-        if image is None or image.shape != (FACE_SIZE, FACE_SIZE):
-            found = "no image" if image is None else f"{image.shape[1]}x{image.shape[0]} pixels"
-            raise ValueError(
-                f"face crop {i} ({len(crop)} bytes) is {found}; expected a JPEG of "
-                f"{FACE_SIZE}x{FACE_SIZE}"
-            )
-        grey[i] = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        grey[i] = cv2.resize(decode(crop, i), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return grey.reshape(count, _CHUNK_ROWS, SIDE, SIDE), len(crops)
 
 
