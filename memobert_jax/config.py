@@ -439,6 +439,24 @@ class EvaluateConfig:
     mesh: MeshConfig = field(MeshConfig(), "the device mesh")
 
 
+@dataclasses.dataclass(frozen=True)
+class DenseFaceConfig:
+    """Training the face front end on labelled crops (MEmoBERT §2)."""
+
+    source: str = field("", "clips dataset with face crops and emotions, such as fer_plus")
+    train_split: str = field("train", "split to train on")
+    validation_split: str = field("validation", "split to select the epoch on")
+    test_split: str = field("test", "split to score")
+    soft_labels: bool = field(False, "shares of the votes as targets; off: the majority alone")
+    seed: int = field(1234, "seed of initialisation, order and augmentation", NOT_NEGATIVE)
+    epochs: int = field(60, "passes over the training split", POSITIVE, "epochs")
+    batch: int = field(64, "crops of a step", POSITIVE, "crops")
+    lr: float = field(1e-3, "learning rate of Adam", POSITIVE)
+    shift: int = field(
+        4, "crops are moved at random by up to so much, and mirrored", NOT_NEGATIVE, "px"
+    )
+
+
 def as_dict(cfg: Any) -> dict[str, Any]:
     """A config dataclass as nested plain dicts (tuples kept)."""
     return {
