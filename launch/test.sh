@@ -29,4 +29,4 @@ python=.venv/bin/python
 $python -m ruff check .
 $python -m ruff format --check .
 .venv/bin/lint-imports --no-logo
-exec $python -m pytest --cov --cov-report=term "$@"
+exec $python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --cov --cov-report=term "$@"

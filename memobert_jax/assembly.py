@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from memobert_jax import codec, datasets, features, reader, record
+from memobert_jax import codec, datasets, features, featurizer, reader, record
+from memobert_jax.media.ledger import Reason
 
 _POLL_S = 0.5
 
@@ -49,6 +50,9 @@ class Assembly:
       name: dataset name, the first part of each shard's file name.
       shards: all shards of the dataset.
       request: what is made of what, JSON-able; a folder is continued only for an equal one.
+
+    Attributes:
+      speech_rows: rows of speech that this process has written.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Assembly:
     ):
         self.directory, self.name = Path(directory), name
         self.shards, self.request = list(shards), dict(request)
+        self.speech_rows = 0
         self._work = self.directory / ".featurize"
         self._plan = self._work / "plan.json"
 
@@ -120,43 +125,73 @@ class Assembly:
     def _index(self, shard: Shard) -> Path:
         return self._work / f"{shard.split}-{shard.number:05d}-of-{shard.count:05d}.json"
 
-    def write(self, shard: Shard, items: Iterable[Mapping[str, Any]]) -> int:
-        """Writes one shard of flat features-records; returns its rows of speech."""
-        rows = []
+    def write(self, shard: Shard, items: Iterable[Mapping[str, Any]]) -> None:
+        """Writes one shard of flat features-records, without those that are not finite."""
+        rows, dropped = [], []
 
         def examples():
             for item in items:
+                if not featurizer.finite(item):
+                    dropped.append([item["id"], float(item["end_s"]) - float(item["start_s"])])
+                    continue
                 example = codec.serialize(item, "features")
                 rows.append(features.index_row(item, example))
                 yield example
 
         place = (self.name, shard.split, shard.number, shard.count)
         datasets.write_shard(datasets.shard_path(self.directory, *place), examples())
-        _write_json(self._index(shard), rows)
-        return sum(row["lengths"]["speech"] for row in rows)
+        _write_json(self._index(shard), {"rows": rows, "not_finite": dropped})
+        self.speech_rows += sum(row["lengths"]["speech"] for row in rows)
 
     def finish(self, widths: Mapping[str, int], metadata: Mapping[str, Any]) -> None:
-        """Writes the index of each split and, last, what makes the folder a dataset."""
-        rows = {}
+        """Writes the index of each split and, last, what makes the folder a dataset.
+
+        Clips that were dropped are counted in the `ledger` of the metadata, and named under
+        `dropped`.
+
+        Raises:
+          ValueError: if no clip of a split is left.
+        """
+        rows, lengths, dropped = {}, {}, []
         for split in dict.fromkeys(shard.split for shard in self.shards):
             shards = [shard for shard in self.shards if shard.split == split]
             parts = [json.loads(self._index(shard).read_text("utf-8")) for shard in shards]
-            rows[split] = [row for part in parts for row in part]
+            rows[split] = [row for part in parts for row in part["rows"]]
+            lengths[split] = [len(part["rows"]) for part in parts]
+            dropped += [entry for part in parts for entry in part["not_finite"]]
+            if not rows[split] and any(part["not_finite"] for part in parts):
+                raise ValueError(
+                    f"no clip of split {split!r} has finite features: the weights of an encoder "
+                    f"or the normalisation are damaged. Mend them and delete {self.directory}."
+                )
             features.write_index(self.directory, split, rows[split])
         metadata = {
             **metadata,
+            "ledger": _less(metadata["ledger"], dropped),
+            "dropped": {str(Reason.NOT_FINITE): [name for name, _ in dropped]} if dropped else {},
             "splits": {split: len(found) for split, found in rows.items()},
             "digests": {split: features.split_digest(found) for split, found in rows.items()},
             "request": self.request,
-        }
-        lengths = {
-            split: [shard.clips for shard in self.shards if shard.split == split] for split in rows
         }
         tfds_features = record.tfds_features("features", widths)
         datasets.write_info(self.directory, self.name, tfds_features, lengths, metadata)
         for leftover in self.directory.glob(".*.tmp"):
             leftover.unlink()
         shutil.rmtree(self._work)
+
+
+def _less(ledger: Mapping[str, Any], dropped: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """The totals of a yield ledger, with some kept clips (id, seconds) dropped after all."""
+    if not dropped or not ledger:
+        return dict(ledger)
+    seconds = sum(seconds for _, seconds in dropped)
+    entry = {"seconds": seconds, "count": len(dropped)}
+    return {
+        **ledger,
+        "clips": ledger["clips"] - len(dropped),
+        "kept_s": ledger["kept_s"] - seconds,
+        "dropped": {**ledger.get("dropped", {}), str(Reason.NOT_FINITE): entry},
+    }
 
 
 def _write_json(path: Path, value: Any) -> None:

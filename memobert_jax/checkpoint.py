@@ -48,7 +48,7 @@ def describe(
       model: with every size set.
       tokenizer: stored whole.
       features: metadata of the features dataset; its encoders, normalisation and extraction
-        settings are kept, so that `predict` can repeat them.
+        settings are kept, so that `predict` can repeat them, and where the encoders' weights lie.
       data: path, split, weight and fingerprint of each source.
       run: configuration of the run.
       **extra: further entries.
@@ -61,6 +61,7 @@ def describe(
             "fingerprint": tokenizer.fingerprint,
         },
         **{key: features[key] for key in ("encoders", "normalisation", "extract")},
+        "weights": features.get("weights", {}),
         "data": data,
         "config": None if run is None else json.loads(json.dumps(config.as_dict(run))),
         **extra,

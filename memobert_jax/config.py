@@ -122,8 +122,33 @@ class ExtractConfig:
 class EncodersConfig:
     """Which frozen front ends make features of clips."""
 
-    face: str = field("pixels", "face front end", one_of("pixels"))
-    speech: str = field("logmel", "speech front end", one_of("logmel"))
+    face: str = field("pixels", "face front end", one_of("pixels", "denseface"))
+    speech: str = field("logmel", "speech front end", one_of("logmel", "wav2vec2"))
+    face_weights: str = field("", "denseface: the .safetensors file that train_denseface wrote")
+    speech_weights: str = field(
+        "", "wav2vec2: checkpoint folder with config.json and model.safetensors"
+    )
+
+    def __post_init__(self):
+        for modality, name in self.names().items():
+            given, needs = self.weights()[modality], name in ("denseface", "wav2vec2")
+            if needs and not given:
+                raise ValueError(
+                    f"the {modality} encoder {name!r} needs weights: give {modality}_weights"
+                )
+            if given and not needs:
+                raise ValueError(
+                    f"{modality}_weights = {given!r}, but the {modality} encoder {name!r} has no "
+                    "weights: leave them out, or name another encoder"
+                )
+
+    def names(self) -> dict[str, str]:
+        """Modality -> front end."""
+        return {"face": self.face, "speech": self.speech}
+
+    def weights(self) -> dict[str, str]:
+        """Modality -> path of its weights; '' without."""
+        return {"face": self.face_weights, "speech": self.speech_weights}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -445,6 +470,24 @@ class EvaluateConfig:
     prompt: PromptConfig = field(PromptConfig(), "the prompt")
     fit: FitConfig = field(FitConfig(), "fitting on labelled clips")
     mesh: MeshConfig = field(MeshConfig(), "the device mesh")
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseFaceConfig:
+    """Training the face front end on labelled crops (MEmoBERT §2)."""
+
+    source: str = field("", "clips dataset with face crops and emotions, such as fer_plus")
+    train_split: str = field("train", "split to train on")
+    validation_split: str = field("validation", "split to select the epoch on")
+    test_split: str = field("test", "split to score")
+    soft_labels: bool = field(False, "shares of the votes as targets; off: the majority alone")
+    seed: int = field(1234, "seed of initialisation, order and augmentation", NOT_NEGATIVE)
+    epochs: int = field(60, "passes over the training split", POSITIVE, "epochs")
+    batch: int = field(64, "crops of a step", POSITIVE, "crops")
+    lr: float = field(1e-3, "learning rate of Adam", POSITIVE)
+    shift: int = field(
+        4, "crops are moved at random by up to so much, and mirrored", NOT_NEGATIVE, "px"
+    )
 
 
 def as_dict(cfg: Any) -> dict[str, Any]:

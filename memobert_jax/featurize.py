@@ -6,8 +6,9 @@ takes every n-th shard.
 """
 
 import dataclasses
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import tqdm
 from absl import app, flags
 
 from memobert_jax import assembly, config, featurizer, reader, record
+from memobert_jax.assembly import Assembly, Shard
 from memobert_jax.config import EncodersConfig
 from memobert_jax.featurizer import Featurizer
 
@@ -28,44 +30,51 @@ def request(
     encoders: EncodersConfig | None = None,
     like: str | Path | None = None,
     normalise_on: str | None = None,
+    weights: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What is made of what, JSON-able.
+    """What is made of what, JSON-able; `weights`, where they lie, is no part of what it is.
 
     Args:
       source: folder of a clips dataset.
       encoders: the front ends; the defaults, or those of `like`, if None.
       like: features dataset whose encoders and normalisation are used again.
       normalise_on: split on which the normalisation is fitted; 'train' if None. Not with `like`.
+      weights: modality -> path where the weights of `like` lie now, if they were moved.
 
     Raises:
-      FileNotFoundError, ValueError: if there is no such dataset or split, or `like` disagrees with
-        the other arguments.
+      FileNotFoundError, ValueError: if there is no such dataset, split or weights, or `like`
+        disagrees with the other arguments.
     """
     builder = reader.open_builder(source, "clips")
     made_of = {"clips_fingerprint": reader.fingerprint(builder)}
     if like is not None:
-        return made_of | _reused(like, encoders, normalise_on)
+        return made_of | _reused(like, encoders, normalise_on, weights or {})
     normalise_on = normalise_on or "train"
     if normalise_on not in builder.info.splits:
         raise ValueError(
             f"{source} has no split {normalise_on!r} to fit the normalisation on: set "
             f"--normalise_on to one of {sorted(builder.info.splits)}"
         )
+    encoders = encoders or EncodersConfig()
     return made_of | {
-        "encoders": featurizer.identities(encoders or EncodersConfig()),
+        "encoders": featurizer.identities(encoders),
         "normalise_on": normalise_on,
         "fitted_clips": featurizer.FITTED_CLIPS,
+        "weights": featurizer.weights_paths(encoders),
     }
 
 
 def _reused(
-    like: str | Path, encoders: EncodersConfig | None, normalise_on: str | None
+    like: str | Path,
+    encoders: EncodersConfig | None,
+    normalise_on: str | None,
+    weights: Mapping[str, str],
 ) -> dict[str, Any]:
     metadata = dict(reader.open_builder(like, "features").info.metadata)
     found = {modality: given["name"] for modality, given in metadata["encoders"].items()}
-    if encoders is not None and dataclasses.asdict(encoders) != found:
+    if encoders is not None and encoders.names() != found:
         raise ValueError(
-            f"--like={like} has the encoders {found}, but {dataclasses.asdict(encoders)} were "
+            f"--like={like} has the encoders {found}, but {encoders.names()} were "
             "named too: leave out --like or the encoders"
         )
     if normalise_on is not None:
@@ -73,18 +82,20 @@ def _reused(
             f"--like={like} brings its own normalisation, so --normalise_on={normalise_on} would "
             "have no effect: leave out one of them"
         )
-    Featurizer(metadata["encoders"], metadata["normalisation"])  # refuses what it cannot make
-    return {key: metadata[key] for key in ("encoders", "normalisation")}
+    known = dict(metadata.get("weights", {}))
+    known |= {modality: str(Path(path).resolve()) for modality, path in weights.items()}
+    Featurizer(metadata["encoders"], metadata["normalisation"], known)  # refuses what it cannot
+    return {key: metadata[key] for key in ("encoders", "normalisation")} | {"weights": known}
 
 
 def featurize(
     source: str | Path,
     output: str | Path,
-    made_of: dict[str, Any],
+    made_of: Mapping[str, Any],
     process: int = 0,
     processes: int = 1,
 ) -> str:
-    """Makes a features dataset, or this host's part of it; returns a line that sums it up.
+    """Makes a features dataset, or this host's part of it; returns lines that sum it up.
 
     Args:
       source: folder of a clips dataset.
@@ -93,41 +104,56 @@ def featurize(
       process, processes: this host's number and how many there are.
 
     Raises:
-      ValueError: if `output` holds something else.
+      ValueError: if `output` holds something else, or no clip of a split has finite features.
       OSError: if `output` cannot be written.
     """
     builder = reader.open_builder(source, "clips")
     clips = {split: reader.Split(source, split, "clips") for split in builder.info.splits}
     shards = assembly.shards_of(clips)
-    folder = assembly.Assembly(output, builder.name, shards, made_of)
+    weights = made_of["weights"]
+    what = {key: value for key, value in made_of.items() if key != "weights"}
+    folder = assembly.Assembly(output, builder.name, shards, what)
     if process == 0 and not folder.finished():
         reused = made_of.get("normalisation")
         folder.start(lambda: _fit(clips, made_of) if reused is None else reused)
     normalisation = folder.plan()
     if normalisation is None:
         return f"{output} is whole already"
-    run = Featurizer(made_of["encoders"], normalisation)
+    run = Featurizer(made_of["encoders"], normalisation, weights)
     mine = shards[process::processes]
     todo = [shard for shard in mine if not folder.whole(shard)]
-    total, speech_rows, started = sum(shard.clips for shard in todo), 0, time.monotonic()
-    with tqdm.tqdm(total=total, unit="clip", desc="featurize") as bar:
+    started = time.monotonic()
+    with tqdm.tqdm(total=sum(shard.clips for shard in todo), unit="clip", desc="featurize") as bar:
         for shard in todo:
             numbers = range(shard.start, shard.start + shard.clips)
-            speech_rows += folder.write(shard, _made(clips[shard.split], numbers, run, bar))
+            folder.write(shard, _made(clips[shard.split], numbers, run, bar))
     seconds = max(time.monotonic() - started, 1e-3)
     folder.wait(lambda: all(map(folder.whole, shards)))
     if process == 0 and not folder.finished():
         metadata = {name: builder.info.metadata.get(name, {}) for name in _FROM_CLIPS}
         metadata |= {"encoders": run.encoders, "normalisation": run.normalisation}
-        metadata["clips_fingerprint"] = made_of["clips_fingerprint"]
+        metadata |= {"weights": weights, "clips_fingerprint": made_of["clips_fingerprint"]}
         folder.finish(run.widths, metadata)
     folder.wait(lambda: False)
-    hours = speech_rows * record.SPEECH_ROW_S / 3600
-    return (
-        f"{total} clips in {seconds:.1f} s: {total / seconds:.0f} clips/s, {hours / seconds:.4f} "
-        f"hours of speech per second; {len(mine) - len(todo)} shards were whole before; features "
-        f"dataset: {output}"
-    )
+    return _summary(Path(output), folder, todo, seconds, len(mine) - len(todo))
+
+
+def _summary(output: Path, folder: Assembly, todo: Sequence[Shard], seconds: float, whole: int):
+    """What this host did and how fast, and what the dataset lacks."""
+    import jax
+
+    metadata = json.loads((output / "metadata.json").read_text("utf-8"))
+    clips, devices = sum(shard.clips for shard in todo), jax.local_device_count()
+    hours = folder.speech_rows * record.SPEECH_ROW_S / 3600
+    lines = [
+        f"{clips} clips in {seconds:.1f} s: {clips / seconds:.0f} clips/s, "
+        f"{hours / seconds / devices:.6f} hours of speech per second and device on {devices} "
+        f"devices; {whole} shards were whole before; features dataset: {output}"
+    ]
+    for reason, ids in metadata["dropped"].items():
+        shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+        lines.append(f"dropped, {reason}: {len(ids)} clips ({shown}; all in metadata.json)")
+    return "\n".join(lines)
 
 
 def _made(
@@ -140,11 +166,13 @@ def _made(
 
 
 def _batches(numbers: Sequence[int]) -> list[Sequence[int]]:
-    starts = range(0, len(numbers), _CLIPS_AT_ONCE)
-    return [numbers[start : start + _CLIPS_AT_ONCE] for start in starts]
+    import jax
+
+    size = _CLIPS_AT_ONCE * jax.local_device_count()
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
-def _fit(clips: dict[str, reader.Split], made_of: dict[str, Any]) -> dict[str, Any]:
+def _fit(clips: dict[str, reader.Split], made_of: Mapping[str, Any]) -> dict[str, Any]:
     """The normalisation, fitted on clips that are spread evenly over the split."""
     split = clips[made_of["normalise_on"]]
     count = min(len(split), made_of["fitted_clips"])
@@ -155,7 +183,9 @@ def _fit(clips: dict[str, reader.Split], made_of: dict[str, Any]) -> dict[str, A
             bar.update(len(batch))
             return split.read_many(batch)
 
-        return featurizer.fit_normalisation(made_of["encoders"], read, _batches(numbers))
+        return featurizer.fit_normalisation(
+            made_of["encoders"], read, _batches(numbers), made_of["weights"]
+        )
 
 
 def main(argv: list[str]) -> None:
@@ -168,11 +198,16 @@ def main(argv: list[str]) -> None:
     from memobert_jax import runtime
 
     given = flags.FLAGS
-    named = {"face": given.face_encoder, "speech": given.speech_encoder}
-    named = {modality: name for modality, name in named.items() if name is not None}
-    encoders = config.from_mapping(EncodersConfig, named) if named else None
+    names = {"face": given.face_encoder, "speech": given.speech_encoder}
+    paths = {"face_weights": given.face_weights, "speech_weights": given.speech_weights}
+    names, paths = ({k: v for k, v in d.items() if v is not None} for d in (names, paths))
     runtime.quiet_libraries()
-    made_of = request(given.input, encoders, given.like, given.normalise_on)
+    moved = {key.removesuffix("_weights"): path for key, path in paths.items()}
+    if given.like is None:
+        encoders = config.from_mapping(EncodersConfig, names | paths)
+    else:
+        encoders = config.from_mapping(EncodersConfig, names | paths) if names else None
+    made_of = request(given.input, encoders, given.like, given.normalise_on, moved)
     runtime.cache_compilations()
     runtime.start()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: whole shards are on the disk
@@ -189,8 +224,11 @@ def run() -> None:
     flags.DEFINE_string(
         "normalise_on", None, "split on which the normalisation is fitted; default: train"
     )
-    for modality, name in dataclasses.asdict(EncodersConfig()).items():
-        flags.DEFINE_string(f"{modality}_encoder", None, f"{modality} front end; default: {name}")
+    for item in dataclasses.fields(EncodersConfig):
+        doc, check = item.metadata["doc"], item.metadata["check"]
+        name = item.name if item.name.endswith("_weights") else f"{item.name}_encoder"
+        known = f"; {check.expected}; default: {item.default}" if check else ""
+        flags.DEFINE_string(name, None, doc + known)
     flags.mark_flags_as_required(["input", "output"])
     app.run(main)
 

@@ -2,10 +2,10 @@
 
 import collections
 import concurrent.futures
-import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,21 +23,61 @@ _SHARED = [name for name in record.fields("clips") if name in record.fields("fea
 
 
 @functools.cache
-def _front_end(modality: str, name: str):
-    """(Encoder, its compiled function) of a modality, by name."""
-    from memobert_jax.encoders import encoder, logmel, pixels
+def _loaded(modality: str, name: str, path: str):
+    """(Encoder, its compiled function) of a modality, by name and path of its weights."""
+    from memobert_jax.encoders import denseface, encoder, logmel, pixels, wav2vec2
 
-    known = {"face": (pixels.ENCODER,), "speech": (logmel.ENCODER,)}[modality]
-    for one in known:
-        if one.name == name:
-            return one, encoder.compiled(one)
-    raise ValueError(f"no {modality} encoder {name!r}; known: {[one.name for one in known]}")
+    known = {
+        "face": {"pixels": lambda: pixels.ENCODER, "denseface": lambda: denseface.load(path)},
+        "speech": {"logmel": lambda: logmel.ENCODER, "wav2vec2": lambda: wav2vec2.load(path)},
+    }[modality]
+    if name not in known:
+        raise ValueError(f"no {modality} encoder {name!r}; known: {sorted(known)}")
+    one = known[name]()
+    return one, encoder.compiled(one)
 
 
 def identities(cfg: EncodersConfig) -> dict[str, dict[str, Any]]:
-    """What is remembered of the encoders that `cfg` names, by modality."""
-    names = dataclasses.asdict(cfg)
-    return {modality: _front_end(modality, name)[0].identity() for modality, name in names.items()}
+    """What is remembered of the encoders that `cfg` names, by modality.
+
+    Raises:
+      FileNotFoundError, ValueError: if the weights are not there, or not those of the encoder.
+    """
+    paths = weights_paths(cfg)
+    return {
+        modality: _loaded(modality, name, paths.get(modality, ""))[0].identity()
+        for modality, name in cfg.names().items()
+    }
+
+
+def weights_paths(cfg: EncodersConfig) -> dict[str, str]:
+    """Modality -> absolute path of its weights, of the encoders that have any."""
+    given = cfg.weights()
+    return {modality: str(Path(path).resolve()) for modality, path in given.items() if path}
+
+
+def _front_end(modality: str, given: Mapping[str, Any], path: str):
+    """`_loaded`, if it is what features were made with."""
+    sha256 = given.get("weights_sha256", "")
+    advice = f"give --{modality}_weights=PATH of the weights with sha256 {sha256}"
+    if sha256 and not (path and Path(path).exists()):
+        raise FileNotFoundError(
+            f"the {modality} encoder {given['name']!r} needs its weights, and there is nothing at "
+            f"{path or 'a path that is known'}: {advice}"
+        )
+    found = _loaded(modality, given["name"], path)
+    have = found[0].identity()
+    if sha256 and have["weights_sha256"] != sha256:
+        raise ValueError(
+            f"{path} has the sha256 {have['weights_sha256']}, which are other weights than those "
+            f"the features were made with: {advice}"
+        )
+    if dict(given) != have:
+        raise ValueError(
+            f"the features were made with the {modality} encoder {dict(given)}, but this code has "
+            f"{have}: make the features again, or use the code that made them"
+        )
+    return found
 
 
 class Featurizer:
@@ -46,31 +86,37 @@ class Featurizer:
     Args:
       encoders: modality -> identity (`identities`), as features datasets and checkpoints keep it.
       normalisation: modality -> statistics (`fit_normalisation`).
+      weights: modality -> path of the encoder's weights, where it has any.
 
     Raises:
-      ValueError: if this code has no encoder of that name and version.
+      FileNotFoundError: if weights are not where they are said to be.
+      ValueError: if this code has no encoder of that name and version, or the weights are others.
     """
 
-    def __init__(self, encoders: Mapping[str, Mapping[str, Any]], normalisation: Mapping[str, Any]):
+    def __init__(
+        self,
+        encoders: Mapping[str, Mapping[str, Any]],
+        normalisation: Mapping[str, Any],
+        weights: Mapping[str, str] | None = None,
+    ):
         self.encoders, self.normalisation = dict(encoders), dict(normalisation)
-        for modality, given in encoders.items():
-            have = _front_end(modality, given["name"])[0].identity()
-            if dict(given) != have:
-                raise ValueError(
-                    f"the features were made with the {modality} encoder {dict(given)}, but this "
-                    f"code has {have}: make the features again, or use the code that made them"
-                )
+        self.front_ends = {
+            modality: _front_end(modality, given, (weights or {}).get(modality, ""))
+            for modality, given in encoders.items()
+        }
 
     @property
     def widths(self) -> dict[str, int]:
-        """Columns of each modality's features."""
-        return {modality: given["width"] for modality, given in self.encoders.items()}
+        """Columns of each kind of features."""
+        found = {modality: encoder.width for modality, (encoder, _) in self.front_ends.items()}
+        face, _ = self.front_ends["face"]
+        return found | ({"face_emotion": face.classes} if face.classes else {})
 
     def __call__(self, clips: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Flat features-records of flat clips-records, in order.
 
-        `face` f16 [n, width], one row per crop, and `speech` f16 [m, width], one row per 60 ms;
-        an absent modality has no rows.
+        `face` f16 [n, width] and, where the encoder gives it, `face_emotion` f16 [n, classes], one
+        row per crop; `speech` f16 [m, width], one row per 60 ms. An absent modality has no rows.
 
         Raises:
           ValueError: if a crop or the speech of a clip cannot be decoded; names the clip.
@@ -78,11 +124,12 @@ class Featurizer:
         from memobert_jax.encoders.encoder import normalise
 
         made = [{name: clip[name] for name in _SHARED} for clip in clips]
-        for modality, given in self.encoders.items():
-            encoder, _ = _front_end(modality, given["name"])
+        for modality, (encoder, _) in self.front_ends.items():
             statistics = self.normalisation.get(modality, {})
             for item, rows in zip(made, self.rows(modality, clips), strict=True):
-                item[modality] = normalise(encoder, rows, statistics)
+                item[modality] = normalise(encoder, rows[:, : encoder.width], statistics)
+                if encoder.classes:
+                    item["face_emotion"] = rows[:, encoder.width :].astype(np.float16)
         blank = record.blank("features", self.widths)
         made = [blank | item for item in made]
         for item in made:
@@ -90,12 +137,16 @@ class Featurizer:
         return made
 
     def rows(self, modality: str, clips: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
-        """The encoder's rows of each clip before normalisation, f32 [rows, width]."""
+        """What the encoder computes of each clip, f32 [rows, width + classes]."""
         from memobert_jax.encoders.encoder import encode
 
-        if not clips:
-            return []
-        encoder, function = _front_end(modality, self.encoders[modality]["name"])
+        encoder, function = self.front_ends[modality]
+        statistics = self.normalisation.get(modality, {})
+        return encode(encoder, function, self.prepared(modality, clips), statistics)
+
+    def prepared(self, modality: str, clips: Sequence[Mapping[str, Any]]) -> list:
+        """The media of each clip as the encoder takes it: (chunks, number of rows)."""
+        encoder, _ = self.front_ends[modality]
 
         def prepare(clip):
             try:
@@ -103,7 +154,12 @@ class Featurizer:
             except ValueError as error:
                 raise ValueError(f"clip {clip['id']!r}: {error}") from error
 
-        return encode(encoder, function, [prepare(clip) for clip in clips])
+        return [prepare(clip) for clip in clips]
+
+
+def finite(item: Mapping[str, Any]) -> bool:
+    """Whether all features of a features-record are finite numbers."""
+    return all(np.isfinite(item[name]).all() for name in ("face", "face_emotion", "speech"))
 
 
 def _media(modality: str, clip: Mapping[str, Any]) -> Any:
@@ -129,8 +185,9 @@ def fit_normalisation(
     encoders: Mapping[str, Mapping[str, Any]],
     read: Callable[[T], Sequence[Mapping[str, Any]]],
     batches: Iterable[T],
+    weights: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Mean and standard deviation of each band over all rows of clips-records.
+    """Mean and standard deviation of each band over all rows, or crops, of clips-records.
 
     Summed in float64 clip by clip, so the result does not depend on the batching. A modality whose
     encoder has no bands is left out; without any row, mean is 0 and std 1.
@@ -139,23 +196,25 @@ def fit_normalisation(
       encoders: modality -> identity.
       read: gives the clips-records of a batch.
       batches: what `read` takes.
+      weights: modality -> path of the encoder's weights, where it has any.
     """
-    raw = Featurizer(encoders, {})
-    bands = {m: _front_end(m, given["name"])[0].bands for m, given in encoders.items()}
+    from memobert_jax.encoders.encoder import measured
+
+    raw = Featurizer(encoders, {}, weights)
+    bands = {modality: encoder.bands for modality, (encoder, _) in raw.front_ends.items()}
     bands = {modality: count for modality, count in bands.items() if count}
     sums = {modality: np.zeros((2, count)) for modality, count in bands.items()}
     counts = {modality: {"clips": 0, "frames": 0} for modality in bands}
 
-    def all_rows(batch):
+    def all_frames(batch):
         clips = read(batch)
-        return {modality: raw.rows(modality, clips) for modality in bands}
+        return {m: measured(*raw.front_ends[m], raw.prepared(m, clips)) for m in bands}
 
-    for found in in_order(all_rows, batches):
-        for modality, count in bands.items():
-            for rows in found[modality]:
-                frames = rows.astype(np.float64).reshape(-1, count)
+    for found in in_order(all_frames, batches):
+        for modality in bands:
+            for frames in found[modality]:
                 sums[modality] += frames.sum(0), (frames**2).sum(0)
-                counts[modality]["clips"] += len(rows) > 0
+                counts[modality]["clips"] += len(frames) > 0
                 counts[modality]["frames"] += len(frames)
     return {modality: _moments(sums[modality], counts[modality]) for modality in bands}
 

@@ -59,6 +59,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--require", default="", help="modalities without which an utterance is dropped: text,face"
     )
+    for name, hint in (("face", ".safetensors file"), ("speech", "checkpoint folder")):
+        parser.add_argument(
+            f"--{name}_weights", help=f"{hint} of the {name} encoder, if it was moved"
+        )
     return parser.parse_args(argv)
 
 
@@ -83,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     runtime.quiet_libraries()
     runtime.cache_compilations()
-    predictor = Predictor(args.checkpoint, prompt_of(args))
+    moved = {"face": args.face_weights, "speech": args.speech_weights}
+    moved = {modality: path for modality, path in moved.items() if path}
+    predictor = Predictor(args.checkpoint, prompt_of(args), weights=moved)
     require = [name for name in args.require.split(",") if name]
     cfg = extraction(predictor.metadata, from_mapping(ExtractConfig, {"require": require}).require)
     ledgers = []

@@ -26,18 +26,23 @@ class Predictor:
       path: checkpoint, folder of them, or work directory.
       prompt: for a pre-trained network; the others bring their own.
       mesh: device mesh, by default all devices.
+      weights: modality -> path of the weights of its encoder, if they are not where they were.
 
     Attributes:
       metadata: of the checkpoint.
       prompt: template, classes and label words.
 
     Raises:
-      FileNotFoundError: if there is no checkpoint.
+      FileNotFoundError: if there is no checkpoint, or no weights of its encoders.
       ValueError: if the prompt does not fit the checkpoint, or this code not its encoders.
     """
 
     def __init__(
-        self, path: str | Path, prompt: PromptConfig | None = None, mesh: MeshConfig | None = None
+        self,
+        path: str | Path,
+        prompt: PromptConfig | None = None,
+        mesh: MeshConfig | None = None,
+        weights: Mapping[str, str] | None = None,
     ):
         path = checkpoint.resolve(path)
         self.metadata = checkpoint.metadata(path)
@@ -45,7 +50,11 @@ class Predictor:
         prompt, self.longest = _shown(self.metadata, prompt, path)
         self.prompt = Prompt(prompt, checkpoint.tokenizer_of(self.metadata))
         self.prompt.check_room(self.longest.text)
-        self.featurizer = Featurizer(self.metadata["encoders"], self.metadata["normalisation"])
+        self.featurizer = Featurizer(
+            self.metadata["encoders"],
+            self.metadata["normalisation"],
+            self.metadata.get("weights", {}) | dict(weights or {}),
+        )
         self._layout = _layout(self.longest, self.featurizer.widths)
         self._mesh = sharding.make_mesh(mesh or MeshConfig())
         shards = self._mesh.shape["data"] * self._mesh.shape["fsdp"]

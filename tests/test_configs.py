@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 import configs
 from memobert_jax import config, state
 from memobert_jax.batch import Layout, Widths
-from memobert_jax.config import EvaluateConfig, PretrainConfig
+from memobert_jax.config import DenseFaceConfig, EvaluateConfig, PretrainConfig
 from memobert_jax.train import fill_model
 
 NAMES = [module.name for module in pkgutil.iter_modules(configs.__path__)]
@@ -23,9 +23,10 @@ def module(name: str):
     return importlib.import_module(f"configs.{name}")
 
 
-def resolved(name: str) -> PretrainConfig | EvaluateConfig:
+def resolved(name: str) -> PretrainConfig | EvaluateConfig | DenseFaceConfig:
     found = module(name).get_config()
-    cls = EvaluateConfig if "fit" in found else PretrainConfig
+    classes = {"fit": EvaluateConfig, "soft_labels": DenseFaceConfig, "steps": PretrainConfig}
+    cls = next(cls for field, cls in classes.items() if field in found)
     return config.from_config_dict(cls, found)
 
 

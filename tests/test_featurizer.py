@@ -73,7 +73,9 @@ def test_another_version_of_an_encoder_is_refused():
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
     other = ENCODERS | {"face": ENCODERS["face"] | {"name": "densenet"}}
-    with pytest.raises(ValueError, match=r"no face encoder 'densenet'; known: \['pixels'\]"):
+    with pytest.raises(
+        ValueError, match=r"no face encoder 'densenet'; known: \['denseface', 'pixels'\]"
+    ):
         Featurizer(other, STATISTICS)
 
 

@@ -2,8 +2,9 @@
 
   python -m tfds_builders.build NAME --manual_dir=FOLDER --data_dir=FOLDER [flags]
 
-NAME is video_corpus (any folder of videos), folder_corpus (a labelled folder with a CSV file) or
-talking_heads (the rendered corpus). `NAME --help` also tells what belongs into the folder.
+NAME is video_corpus (any folder of videos), folder_corpus (a labelled folder with a CSV file),
+talking_heads (the rendered corpus) or fer_plus (labelled pictures of faces). `NAME --help` also
+tells what belongs into the folder.
 
 The dataset appears at DATA_DIR/NAME/CONFIG/VERSION when it is whole. The clips of every video are
 kept in DATA_DIR/extracted, so the same command after an interruption goes on where it was, and a

@@ -63,7 +63,7 @@ def prepare(samples: np.ndarray) -> tuple[np.ndarray, int]:
     return windows[: count * step : step], rows
 
 
-def compute(chunk: jax.Array) -> jax.Array:
+def compute(_: tuple[()], chunk: jax.Array) -> jax.Array:
     """Samples f32 [960 * rows + 240] -> log-mel f32 [rows, 480]."""
     hops = jnp.pad(chunk, (0, -len(chunk) % HOP)).reshape(-1, HOP)
     frames = jnp.concatenate([hops[:-2], hops[1:-1], hops[2:, : WINDOW - 2 * HOP]], axis=1)
@@ -80,7 +80,6 @@ ENCODER = Encoder(
     width=STACK * BANDS,
     rate_hz=SAMPLE_RATE / _ROW,
     bands=BANDS,
-    chunk_rows=_CHUNK_ROWS,
     batch=64,
     prepare=prepare,
     compute=compute,

@@ -17,6 +17,22 @@ EPSILON = 1e-4
 _CHUNK_ROWS = 8
 
 
+def decode(crop: bytes, number: int) -> np.ndarray:
+    """A JPEG crop of 112x112, the `number`th of its clip -> grey u8 [112, 112].
+
+    Raises:
+      ValueError: if it is no image of that size.
+    """
+    image = cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_GRAYSCALE) if crop else None
+    if image is None or image.shape != (FACE_SIZE, FACE_SIZE):
+        found = "no image" if image is None else f"{image.shape[1]}x{image.shape[0]} pixels"
+        raise ValueError(
+            f"face crop {number} ({len(crop)} bytes) is {found}; expected a JPEG of "
+            f"{FACE_SIZE}x{FACE_SIZE}"
+        )
+    return image
+
+
 def prepare(crops: Sequence[bytes]) -> tuple[np.ndarray, int]:
     """JPEG crops of 112x112 -> (chunks u8 [c, 8, 32, 32], number of crops).
 
@@ -26,18 +42,11 @@ def prepare(crops: Sequence[bytes]) -> tuple[np.ndarray, int]:
     count = -(-len(crops) // _CHUNK_ROWS)
     grey = np.zeros((count * _CHUNK_ROWS, SIDE, SIDE), np.uint8)
     for i, crop in enumerate(crops):
-        image = cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_GRAYSCALE) if crop else None
-        if image is None or image.shape != (FACE_SIZE, FACE_SIZE):
-            found = "no image" if image is None else f"{image.shape[1]}x{image.shape[0]} pixels"
-            raise ValueError(
-                f"face crop {i} ({len(crop)} bytes) is {found}; expected a JPEG of "
-                f"{FACE_SIZE}x{FACE_SIZE}"
-            )
-        grey[i] = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        grey[i] = cv2.resize(decode(crop, i), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return grey.reshape(count, _CHUNK_ROWS, SIDE, SIDE), len(crops)
 
 
-def compute(chunk: jax.Array) -> jax.Array:
+def compute(_: tuple[()], chunk: jax.Array) -> jax.Array:
     """Grey crops u8 [rows, 32, 32] -> f32 [rows, 1024], mean 0 and variance 1 in each row."""
     values = chunk.reshape(-1, SIDE * SIDE).astype(jnp.float32) / 255
     centred = values - values.mean(axis=1, keepdims=True)
@@ -51,7 +60,6 @@ ENCODER = Encoder(
     width=SIDE * SIDE,
     rate_hz=FACE_FPS,
     bands=0,
-    chunk_rows=_CHUNK_ROWS,
     batch=64,
     prepare=prepare,
     compute=compute,

@@ -1,0 +1,120 @@
+"""Training DenseFace: it learns what the crops show, and its weights serve as the front end."""
+
+import json
+
+import clip_samples
+import cv2
+import numpy as np
+import pytest
+
+from memobert_jax import datasets, record, train_denseface
+from memobert_jax.config import DenseFaceConfig
+from memobert_jax.encoders import denseface, encoder
+
+TINY = denseface.Architecture(stem=4, growth=4, blocks=(1, 1))
+EMOTIONS = ("neutral", "happiness", "surprise", "sadness")
+ONE = np.zeros(1, np.float32)
+
+
+def clip(index: int, rng: np.random.Generator, **fields):
+    """A crop with stripes whose direction and width are the class, in noise."""
+    place = np.arange(112) + rng.integers(112)
+    stripes = np.sin(2 * np.pi * place / (28, 28, 10, 10)[index % 4])[:, None]
+    image = rng.normal(110, 15, (112, 112)) + 60 * (stripes if index % 2 else stripes.T)
+    jpeg = cv2.imencode(".jpg", np.clip(image, 0, 255).astype(np.uint8))[1].tobytes()
+    shares = np.zeros(len(record.EMOTIONS), np.float32)
+    shares[record.EMOTIONS.index(EMOTIONS[index % 4])] = 1
+    values = {"faces": [jpeg], "face_time_s": ONE, "face_score": ONE}
+    values |= {"emotion": record.EMOTIONS.index(EMOTIONS[index % 4]), "emotions": shares}
+    return record.make("clips", id=f"c{index}", **(values | fields))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    sizes = {"train": range(64), "validation": range(100, 116), "test": range(200, 216)}
+    splits = {split: [clip(i, rng) for i in numbers] for split, numbers in sizes.items()}
+    return datasets.write(tmp_path_factory.mktemp("crops"), "clips", splits)
+
+
+def config(source, **changes):
+    values = {"source": str(source), "epochs": 12, "batch": 16, "lr": 1e-2, "shift": 1}
+    return DenseFaceConfig(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def trained(source, tmp_path_factory):
+    path = tmp_path_factory.mktemp("trained") / "denseface.safetensors"
+    return train_denseface.train(config(source), path, TINY), path
+
+
+def test_the_loss_falls_far_below_chance_and_unseen_crops_are_told_apart(trained):
+    results, _ = trained
+    assert results["epochs"][-1]["loss"] < 0.5 * np.log(4)
+    assert results["test"]["accuracy"] > 0.9
+    assert results["crops"] == {"train": 64, "validation": 16, "test": 16}
+
+
+def test_the_weights_serve_as_the_front_end(trained, source):
+    results, path = trained
+    one = denseface.load(path, TINY)
+    rng = np.random.default_rng(5)
+    prepared = [one.prepare(clip(i, rng)["faces"]) for i in range(16)]
+    statistics = {"mean": [results["mean"]], "std": [results["std"]]}
+    rows = encoder.encode(one, encoder.compiled(one), prepared, statistics)
+    posterior = np.concatenate(rows)[:, one.width :]
+    expected = [denseface.CLASSES.index(EMOTIONS[i % 4]) for i in range(16)]
+    assert (posterior.argmax(1) == expected).mean() > 0.9
+
+
+def test_the_results_stand_beside_the_weights(trained):
+    results, path = trained
+    written = json.loads(path.with_name(f"{path.name}.json").read_text())
+    assert written == json.loads(json.dumps(results))
+    best = max(epoch["validation"] for epoch in results["epochs"])
+    assert results["validation"]["accuracy"] == best
+
+
+def test_crops_without_a_label_are_counted_and_serve_with_soft_labels_only(tmp_path):
+    rng = np.random.default_rng(0)
+    nothing = np.full(len(record.EMOTIONS), np.nan, np.float32)
+    clips = [
+        clip(0, rng),
+        clip(1, rng, emotion=-1),
+        clip(2, rng, emotion=-1, emotions=nothing),
+        clip(3, rng, faces=[], face_time_s=ONE[:0], face_score=ONE[:0]),
+        clip(4, rng, emotion=record.EMOTIONS.index("calm")),
+    ]
+    folder = datasets.write(tmp_path, "clips", {"train": clips})
+    hard = train_denseface.read(folder, "train", soft=False)
+    assert len(hard.images) == 1
+    assert hard.left_out == {"no_face": 1, "no_label": 2, "label_of_no_class": 1}
+    soft = train_denseface.read(folder, "train", soft=True)
+    assert soft.classes.tolist() == [0, -1]
+    np.testing.assert_array_equal(soft.shares, np.eye(8)[[0, 1]])
+
+
+def test_a_split_without_labels_is_refused(tmp_path):
+    folder = clip_samples.dataset(tmp_path, {"train": 1}, crops=0)
+    with pytest.raises(ValueError, match=r"has no labelled face crop; left out: .*'no_face': 1"):
+        train_denseface.read(folder, "train", soft=False)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_without_weights(source, tmp_path, monkeypatch):
+    path = tmp_path / "out.safetensors"
+    lost = lambda *_: lambda params, opt_state, *_: (params, opt_state, np.nan)  # noqa: E731
+    monkeypatch.setattr(train_denseface, "make_step", lost)
+    with pytest.raises(FloatingPointError, match="the loss of epoch 0 is nan: lower lr"):
+        train_denseface.train(config(source), path, TINY)
+    assert not path.exists()
+
+
+def test_augmentation_moves_and_mirrors_but_keeps_the_picture():
+    images = np.zeros((200, 64, 64), np.uint8)
+    images[:, 30, 10] = 255
+    moved = train_denseface.augmented(images, 2, np.random.default_rng(0))
+    places = {tuple(np.argwhere(image)[0].tolist()) for image in moved}
+    assert {row for row, _ in places} == {28, 29, 30, 31, 32}
+    assert {column for _, column in places} == {*range(8, 13), *range(51, 56)}
+    same = train_denseface.augmented(images, 0, np.random.default_rng(0))
+    assert all((a == images[0]).all() or (a == images[0][:, ::-1]).all() for a in same)
