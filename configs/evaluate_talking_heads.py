@@ -4,7 +4,7 @@
         --config.source=FEATURES_DIR --config.ceilings=HEADS_DIR/corpus.json \
         --checkpoint=WORKDIR --output=DIR
 
-`launch/quickstart.sh` runs it for a network of `configs/pretrain_tiny.py`.
+`launch/quickstart.sh` runs it for a network of `configs/pretrain_talking_heads.py`.
 """
 
 from configs import evaluate_emotion
@@ -13,5 +13,6 @@ from configs import evaluate_emotion
 def get_config():
     config = evaluate_emotion.get_config()
     with config.unlocked():
+        config.row_width = 144
         config.fit.update(steps=40, eval_every=20, batch_rows=8, lrs=(1e-3,))
     return config

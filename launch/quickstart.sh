@@ -33,6 +33,8 @@ done
 [[ $dir = /* ]] || dir=$PWD/$dir
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=.venv/bin/python
+# The system then gives memory in pages of 2 MB: a training step on CPU takes a fifth less time.
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
 began=$SECONDS
 
 stage() { # stage TITLE COMMAND...

@@ -37,7 +37,10 @@ def make_mesh(cfg: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     if -1 in sizes:
         known = math.prod(size for size in sizes if size != -1)
         if len(devices) % known:
-            raise ValueError(f"{described}: the fixed axes multiply to {known}, no divisor")
+            raise ValueError(
+                f"{described}: the fixed axes multiply to {known}, which does not "
+                "divide the devices: lower them"
+            )
         sizes[sizes.index(-1)] = len(devices) // known
     if math.prod(sizes) != len(devices):
         raise ValueError(

@@ -16,7 +16,7 @@ from memobert_jax import arms, checkpoint, evaluate, scores, workbench
 from memobert_jax.config import ARMS, EvaluateConfig, MeshConfig, PromptConfig
 
 SIZES = {"train": 32, "validation": 16, "test": 24}
-FIT = dataclasses.replace(kit.FIT, steps=0, per_class=8)
+FIT = dataclasses.replace(kit.FIT, per_class=8)
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -265,7 +265,7 @@ def first_state(workdir: Path, start: Path, imported, tokens=None, **model) -> s
     own = dataclasses.replace(checkpoint.model_config(imported[1]), **model)
     cfg = dataclasses.replace(runs.config(), init_from=str(start), model=own)
     tokens = tokens or checkpoint.tokenizer_of(imported[1])
-    net, tx = state.memobert(own), optim.make_optimizer(cfg.optim, cfg.steps)
+    net, tx = state.memobert(own), optim.make_optimizer(cfg.optim)
     shardings = state.state_shardings(net, tx, sharding.make_mesh(MeshConfig(2, 2, 2)))
     description = checkpoint.describe(own, tokens, imported[1], [], cfg, kind="pretrain")
     with checkpoint.Checkpoints(workdir, 1, 1, description) as checkpoints:
