@@ -46,7 +46,7 @@ def test_a_mesh_can_be_made_of_some_devices():
     [
         ((3, 1, 1), r"\(3, 1, 1\) for 8 devices: the axes multiply to 3; set one of them to -1"),
         ((4, 4, 1), r"\(4, 4, 1\) for 8 devices: the axes multiply to 16"),
-        ((-1, 3, 1), "the fixed axes multiply to 3, no divisor"),
+        ((-1, 3, 1), "the fixed axes multiply to 3, which does not divide"),
         ((-1, -1, 1), "at most one is -1"),
         ((0, 1, -1), "sizes are positive"),
         ((-2, 1, 1), "sizes are positive"),
