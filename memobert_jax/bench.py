@@ -124,7 +124,7 @@ def train_steps(cfg: Any, data: Any, steps: int) -> dict[str, Any]:
             window.append(scalars)
             squared += found * jax.process_count()
         jax.block_until_ready(state)
-        seconds = clock.seconds
+        seconds, waited = clock.seconds, clock.waited
     totals = {name: float(np.sum([float(s[name]) for s in window])) for name in ("clips", "tokens")}
     done = flops.model_flops(cfg.model, totals["tokens"], squared) / seconds
     sheet = flops.datasheet_flops()
@@ -140,7 +140,7 @@ def train_steps(cfg: Any, data: Any, steps: int) -> dict[str, Any]:
         "matmul_tflops_per_s": peak / 1e12,
         "mfu_measured": done / peak,
         "mfu_datasheet": done / sheet if sheet else None,
-        "input_wait": clock.waiting,
+        "input_wait": waited / seconds,
         "compile_s": compile_s,
         "peak_memory_gb": flops.peak_memory() / 1e9,
     }

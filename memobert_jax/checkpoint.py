@@ -28,6 +28,7 @@ FOLDER = "checkpoints"
 _SEAL = "SHA256.json"
 _PARTIAL_SEAL = ".SHA256.json.partial"
 _MARKER = "_CHECKPOINT_METADATA"
+_NONE, _DAMAGED = -1, -2
 
 
 class CorruptCheckpointError(ValueError):
@@ -251,8 +252,9 @@ def _abstract(shapes: Any, shardings: Any) -> Any:
     )
 
 
-def _newest_sound(directory: Path, found: list[int]) -> int:
-    """The last of the steps whose files are the ones that were written, or -1."""
+def _newest_sound(directory: Path) -> int:
+    """The last step whose files are the ones that were written; _NONE, or _DAMAGED if all are."""
+    found = steps(directory)
     for step in reversed(found):
         try:
             verify(directory / str(step))
@@ -260,7 +262,7 @@ def _newest_sound(directory: Path, found: list[int]) -> int:
             logging.error("%s; falling back to the step before", error)
         else:
             return step
-    return -1
+    return _DAMAGED if found else _NONE
 
 
 def _agreed(step: int) -> int:
@@ -329,14 +331,13 @@ class Checkpoints:
             configuration.
           CorruptCheckpointError: if there are checkpoints but none is sound.
         """
-        found = steps(self.directory)
-        if not found:
+        step = _agreed(_newest_sound(self.directory) if jax.process_index() == 0 else 0)
+        if step == _NONE:
             return None
-        step = _agreed(_newest_sound(self.directory, found) if jax.process_index() == 0 else 0)
-        if step < 0:
+        if step == _DAMAGED:
             raise CorruptCheckpointError(
-                f"all {len(found)} checkpoints in {self.directory} are damaged; remove the folder "
-                "to start the run again"
+                f"all {len(steps(self.directory))} checkpoints in {self.directory} are damaged; "
+                "remove the folder to start the run again"
             )
         path = self.directory / str(step)
         check_same_run(metadata(path), self.description, f"the run in {self.directory.parent}")

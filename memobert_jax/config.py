@@ -49,6 +49,7 @@ class Check:
 POSITIVE = Check("a number above 0", lambda v: v > 0)
 NOT_NEGATIVE = Check("a number of at least 0", lambda v: v >= 0)
 SHARE = Check("a number from 0 to 1", lambda v: 0 <= v <= 1)
+BELOW_ONE = Check("a number from 0 to below 1", lambda v: 0 <= v < 1)
 NOT_EMPTY = Check("at least one entry", lambda v: len(v) > 0)
 SEEDS = Check("numbers from 0 to 4294967295", lambda v: all(0 <= seed < 2**32 for seed in v))
 RATES = Check("at least one entry, each above 0", lambda v: v and min(v) > 0)
@@ -164,7 +165,7 @@ class ModelConfig:
     heads: int = field(12, "attention heads", POSITIVE)
     mlp: int = field(3072, "width of the feed-forward layer", POSITIVE)
     max_positions: int = field(512, "rows of each position table", POSITIVE)
-    dropout: float = field(0.1, "dropout of embeddings and residual branches", SHARE)
+    dropout: float = field(0.1, "dropout of embeddings and residual branches", BELOW_ONE)
     norm_eps: float = field(1e-12, "epsilon of every layer norm", POSITIVE)
     init_std: float = field(0.02, "standard deviation of the initial weights", POSITIVE)
     dtype: str = field(
@@ -297,8 +298,8 @@ class OptimConfig:
 
     peak_lr: float = field(5e-5, "highest learning rate", POSITIVE)
     warmup_steps: int = field(4000, "steps of linear warm-up", NOT_NEGATIVE, "steps")
-    b1: float = field(0.9, "decay of the first moment", SHARE)
-    b2: float = field(0.98, "decay of the second moment", SHARE)
+    b1: float = field(0.9, "decay of the first moment", BELOW_ONE)
+    b2: float = field(0.98, "decay of the second moment", BELOW_ONE)
     eps: float = field(1e-6, "AdamW epsilon", POSITIVE)
     weight_decay: float = field(0.01, "decoupled weight decay", NOT_NEGATIVE)
     decay_modality_norms: bool = field(
@@ -413,7 +414,7 @@ class FitConfig:
         "learning rate",
         SHARE,
     )
-    dropout: float = field(0.1, "dropout while fitting", SHARE)
+    dropout: float = field(0.1, "dropout while fitting", BELOW_ONE)
     hide: float = field(
         0.5,
         "share of the words and frames of a clip masked in stage all, against overfitting",

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from memobert_jax.batch import Layout, View, assemble, plain_view, special_ids
-from memobert_jax.config import MODALITIES, SUBSETS, PretrainConfig
+from memobert_jax.config import MODALITIES, PretrainConfig
 from memobert_jax.features import FeaturesDataset
 from memobert_jax.masking import mask_frames, mask_words
 from memobert_jax.sources import Source, read_clip, widths_of
 from memobert_jax.tokenizer import Tokenizer
 
 _MIX_PERIOD = 4096
+MASKS, OBJECTIVE, ORDER, MIX, HELDOUT_ROWS, HELDOUT_MASKS = range(1, 7)
+"""What a stream of random numbers is for: no two of them meet."""
 
 
 class TrainData:
@@ -51,20 +53,20 @@ class TrainData:
         epoch, at = divmod(drawn, len(self.sources[source].plan))
         return source, int(self._permutation(source, epoch)[at])
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019 - one TrainData lives as long as the run
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - one TrainData lives as long as the run
     def _permutation(self, source: int, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self.cfg.seed, source, epoch])
+        rng = np.random.default_rng([self.cfg.seed, ORDER, source, epoch])
         return rng.permutation(len(self.sources[source].plan)).astype(np.int32)
 
     def views(self, number: int) -> list[View]:
         """The masked clips of a global row."""
         source, row = self.locate(number)
         dataset, step = self.sources[source].dataset, number // self.cfg.data.batch_rows
-        rng = np.random.default_rng([self.cfg.seed, number])
+        rng = np.random.default_rng([self.cfg.seed, MASKS, number])
         schedule, shares = self.cfg.objectives.schedule, self.shares
         names = tuple(shares)
         if schedule == "per_step":
-            draw = np.random.default_rng([self.cfg.seed, step, 1])
+            draw = np.random.default_rng([self.cfg.seed, OBJECTIVE, step])
             names = (draw.choice(names, p=list(shares.values())),)
         return [
             self._masked(dataset, clip, rng, names, one=schedule == "per_clip")
@@ -130,7 +132,7 @@ def masked_view(
     """
     item, damaged = read_clip(dataset, clip, cfg.data.skip_corrupt)
     if cfg.masking.fewer and rng.random() < cfg.masking.fewer:
-        item = _only(item, SUBSETS[rng.integers(len(SUBSETS) - 1)])
+        item = _fewer(item, rng)
     pieces = tokenizer.encode(item["text"])
     ids = special_ids(pieces.ids, tokenizer)
     item |= {
@@ -159,10 +161,13 @@ def masked_view(
     return dataclasses.replace(view, targets=targets, damaged=damaged, **changes)
 
 
-def _only(item: dict, subset: str) -> dict:
-    """A clip of which only the modalities of `subset` (of `config.SUBSETS`) are there."""
-    hidden = [name for name in MODALITIES if name[0].upper() not in subset]
-    return item | {name: item[name][:0] for name in hidden}
+def _fewer(item: dict, rng: np.random.Generator) -> dict:
+    """A clip without some of its modalities: each proper subset of those that it has alike."""
+    has = [name for name in MODALITIES if len(item[name])]
+    if len(has) < 2:
+        return item
+    shown = rng.integers(1, 2 ** len(has) - 1)  # a bit for each
+    return item | {name: item[name][:0] for bit, name in enumerate(has) if not shown >> bit & 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +190,7 @@ def _mix_table(weights: Sequence[float], seed: int) -> _Mix:
         step = 1 if sizes.sum() < _MIX_PERIOD else -1
         sizes[np.argmax(step * (exact - sizes))] += step
     order = np.repeat(np.arange(len(weights)), sizes)
-    np.random.default_rng([seed, 3]).shuffle(order)
+    np.random.default_rng([seed, MIX]).shuffle(order)
     counts = np.zeros((_MIX_PERIOD + 1, len(weights)), np.int64)
     counts[1:] = np.cumsum(order[:, None] == np.arange(len(weights)), axis=0)
     return _Mix(order, counts)

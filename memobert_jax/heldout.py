@@ -6,6 +6,7 @@ line between the nearest of them.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,16 +14,14 @@ import numpy as np
 from absl import logging
 
 from memobert_jax.batch import Layout, View, assemble
-from memobert_jax.config import PretrainConfig
-from memobert_jax.data import masked_view
+from memobert_jax.config import MaskingConfig, PretrainConfig
+from memobert_jax.data import HELDOUT_MASKS, HELDOUT_ROWS, masked_view
 from memobert_jax.sources import Source, widths_of
 from memobert_jax.tokenizer import Tokenizer
 
 GROUPS = (("mlm",), ("mfr", "mfc"), ("msr",))
 """Objectives measured together: one modality is masked at a time."""
 
-_STREAM = 1 << 40
-"""First rng stream of held-out clips; training rows use their global number."""
 _UNIGRAM_TEXTS = 100_000
 
 
@@ -38,7 +37,7 @@ def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[Hel
 
     What a split drops is logged, as for the training split.
 
-    Masks depend on the seed alone: not on the schedule, nor on the masking mode of the run.
+    Masks depend on the seed alone: not on the schedule, nor on the masking of the run.
     """
     split = cfg.data.eval_split
     sources = [Source.open(path, split, cfg.data, tokenizer) for path, _ in cfg.data.sources]
@@ -50,15 +49,14 @@ def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[Hel
         )
     layout = Layout.of(cfg.data, widths_of([source.dataset for source in sources]))
     shares = cfg.objectives.shares(layout.widths.face_emotion)
-    masking = dataclasses.replace(cfg.masking, mode="paper", fewer=0.0)
-    paper = dataclasses.replace(cfg, masking=masking)
+    paper = dataclasses.replace(cfg, masking=MaskingConfig(mode="paper"))
     rows = []
     for source, quota in zip(sources, quotas, strict=True):
-        kept = np.random.default_rng([cfg.seed, 2]).permutation(len(source.plan))[:quota]
+        kept = np.random.default_rng([cfg.seed, HELDOUT_ROWS]).permutation(len(source.plan))[:quota]
         rows += [(number, source, row) for number, row in enumerate(kept.tolist(), len(rows))]
 
     def views(group: int, names: tuple[str, ...], number: int, source: Source, row: int):
-        rng = np.random.default_rng([cfg.seed, _STREAM + group, number])
+        rng = np.random.default_rng([cfg.seed, HELDOUT_MASKS, group, number])
         return [
             masked_view(source.dataset, clip, rng, names, paper, tokenizer, layout, shares)
             for clip in source.row(row)
@@ -139,9 +137,10 @@ def _frame_errors(frames: np.ndarray, places: np.ndarray) -> dict[str, np.ndarra
     }
 
 
-def piece_counts(texts: Iterable[str], tokenizer: Tokenizer) -> np.ndarray:
-    """i64 [vocab_size] occurrences of each piece in the first 100,000 texts."""
+def piece_counts(sources: Sequence[Iterable[str]], tokenizer: Tokenizer) -> np.ndarray:
+    """i64 [vocab_size] occurrences of each piece in 100,000 texts, as many of each source."""
     counts = np.zeros(tokenizer.vocab_size, np.int64)
-    for _, text in zip(range(_UNIGRAM_TEXTS), texts, strict=False):
-        np.add.at(counts, tokenizer.encode(text).ids, 1)
+    for texts in sources:
+        for text in itertools.islice(texts, _UNIGRAM_TEXTS // len(sources)):
+            np.add.at(counts, tokenizer.encode(text).ids, 1)
     return counts

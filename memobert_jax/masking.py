@@ -95,11 +95,28 @@ def mask_frames(n: int, rng: np.random.Generator, ratio: float, cfg: MaskingConf
     return out
 
 
+def hide_frames(n: int, rng: np.random.Generator, share: float, span: int = 3) -> MaskedFrames:
+    """`share` of n frames zeroed, in spans apart from each other; predicts nothing.
+
+    The number of spans is rounded at random, so that the share holds on average, also of a few
+    frames.
+    """
+    out, span = nothing_masked(n), min(span, max(n, 1))
+    count = min(int(n * share / span + rng.random()), n // span)
+    out.masked[_apart(n, count, rng, span)[:, None] + np.arange(span)] = True
+    return out
+
+
 def _starts(n: int, count: int, rng: np.random.Generator, cfg: MaskingConfig) -> np.ndarray:
     if cfg.mode != "default":
         return np.sort(
             rng.choice(n - cfg.span - 1, size=min(count, n - cfg.span - 1), replace=False)
         )
-    # Spans apart: choose places among the frames left when every span is shrunk to one.
-    places = np.sort(rng.choice(n - count * (cfg.span - 1), size=count, replace=False))
-    return places + np.arange(count) * (cfg.span - 1)
+    return _apart(n, count, rng, cfg.span)
+
+
+def _apart(n: int, count: int, rng: np.random.Generator, span: int) -> np.ndarray:
+    """First frames of `count` spans that do not overlap, i64 [count]."""
+    # Places among the frames that are left when every span is shrunk to one.
+    places = np.sort(rng.choice(n - count * (span - 1), size=count, replace=False))
+    return places + np.arange(count) * (span - 1)

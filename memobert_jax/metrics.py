@@ -17,11 +17,17 @@ HELDOUT = "heldout/"
 class Writer:
     """Writes scalars of the lead host; on other hosts it does nothing.
 
-    Lines of steps after `start_step`, left by a run that was killed, are removed, and so are the
-    held-out losses of `start_step`, which a resumed run measures again: each step stands once.
+    Lines of steps after `start_step`, left by a run that was killed, are removed: each step stands
+    once.
+
+    Args:
+      workdir: of the run.
+      start_step: step that the run starts at.
+      lead: whether this is the lead host.
+      again: whether the held-out losses of `start_step` are measured again, and so removed.
     """
 
-    def __init__(self, workdir: str | Path, start_step: int, lead: bool):
+    def __init__(self, workdir: str | Path, start_step: int, lead: bool, again: bool = True):
         self._file = self._events = None
         if not lead:
             return
@@ -29,7 +35,7 @@ class Writer:
 
         path = Path(workdir) / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_after(path, start_step or -1)  # a run from the start has no lines yet
+        _drop_after(path, start_step or -1, again)  # a run from the start has no lines yet
         self._file = path.open("a", encoding="utf-8")
         self._events = SummaryWriter(
             str(Path(workdir) / "tensorboard"), purge_step=start_step + 1 if start_step else None
@@ -55,7 +61,7 @@ class Writer:
             self._events.add_scalar(name, value, step)
 
 
-def _drop_after(path: Path, step: int) -> None:
+def _drop_after(path: Path, step: int, again: bool) -> None:
     if not path.is_file():
         return
     kept = []
@@ -64,7 +70,7 @@ def _drop_after(path: Path, step: int) -> None:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue  # the last line of a killed run can be cut
-        heldout = any(name.startswith(HELDOUT) for name in entry)
+        heldout = again and any(name.startswith(HELDOUT) for name in entry)
         if entry["step"] < step + (not heldout):
             kept.append(line)
     partial = path.with_suffix(".partial")
@@ -86,9 +92,9 @@ class Clock:
         return time.perf_counter() - self._start - self._paused
 
     @property
-    def waiting(self) -> float:
-        """Share of the time spent waiting for input."""
-        return self._waited / max(self.seconds, 1e-9)
+    def waited(self) -> float:
+        """Seconds spent waiting for input."""
+        return self._waited
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -196,7 +196,11 @@ def _rows_of_one(sizes: np.ndarray, cap: int) -> float:
 
 
 def suggest(
-    lengths: np.ndarray, *, widths: tuple[int, ...] = (256, 512, 1024), headroom: float = 1.2
+    lengths: np.ndarray,
+    *,
+    widths: tuple[int, ...] = (256, 512, 1024),
+    headroom: float = 1.2,
+    longest: tuple[int, int, int] = (0, 0, 0),
 ) -> list[tuple[Limits, float]]:
     """Limits that suit a corpus, one for each width, with the fill that they reach at most.
 
@@ -207,15 +211,17 @@ def suggest(
       lengths: i32 [clips, 3].
       widths: trunk slots to consider; those too narrow for the longest clip are left out.
       headroom: buffers over what rows use on average.
+      longest: what a clip may have of each modality, whether one of the corpus has it or not.
     """
     lengths = np.asarray(lengths, np.int32).reshape(-1, 3)
     _, starts, kinds = _kinds(lengths)
     counts, totals = np.diff(starts), lengths.sum(0, dtype=np.int64)
     out = []
     for width in widths:
-        if not len(kinds) or width < kinds[:, 0].max():
+        if not len(kinds) or width < max(kinds[:, 0].max(), sum(longest)):
             continue
-        needs = np.maximum(width * headroom * totals / totals.sum(), lengths.max(0))
+        least = np.maximum(lengths.max(0), longest)
+        needs = np.maximum(width * headroom * totals / totals.sum(), least)
         caps = tuple((np.ceil(needs / 8).astype(int) * 8).clip(8).tolist())
         limits = Limits(width, caps, math.ceil(2 * width * len(lengths) / totals.sum()))
         rows = fewest_rows(kinds, counts, limits).rows

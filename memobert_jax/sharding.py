@@ -113,7 +113,11 @@ def constrain_rows(x: jax.Array) -> jax.Array:
 
 
 def check_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> None:
-    """Raises ValueError if `rows` of a global batch do not divide over hosts and devices."""
+    """Checks that a global batch of `rows` rows divides over hosts and devices.
+
+    Raises:
+      ValueError: if it does not, or if the devices of a host do not hold the rows that it reads.
+    """
     shards = mesh.shape["data"] * mesh.shape["fsdp"]
     parts = math.lcm(shards * accumulate, jax.process_count())
     if rows % parts:
@@ -121,12 +125,24 @@ def check_rows(mesh: Mesh, rows: int, accumulate: int = 1) -> None:
             f"a batch of {rows} rows does not divide over data x fsdp = {shards} shards, "
             f"{accumulate} micro-batches and {jax.process_count()} hosts: use a multiple of {parts}"
         )
+    mine = rows // jax.process_count()
+    first = mine * jax.process_index()
+    slices = batch_sharding(mesh).addressable_devices_indices_map((rows,)).values()
+    held = {row for (part,) in slices for row in range(*part.indices(rows))}
+    if held != set(range(first, first + mine)):
+        raise ValueError(
+            f"mesh {dict(mesh.shape)} lays rows {min(held)} to {max(held)} on the devices of host "
+            f"{jax.process_index()}, which reads rows {first} to {first + mine - 1}: keep axis "
+            f"tensor inside a host, so that it divides its {jax.local_device_count()} devices"
+        )
 
 
 def to_global(mesh: Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
     """This host's rows of a batch as global arrays, sharded over rows."""
-    sharding = batch_sharding(mesh)
+    sharding, hosts = batch_sharding(mesh), jax.process_count()
     return {
-        name: jax.make_array_from_process_local_data(sharding, array)
+        name: jax.make_array_from_process_local_data(
+            sharding, array, (len(array) * hosts, *array.shape[1:])
+        )
         for name, array in batch.items()
     }

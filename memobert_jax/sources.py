@@ -13,11 +13,13 @@ from memobert_jax.config import MODALITIES, DataConfig
 from memobert_jax.features import TRAINING_FIELDS, FeaturesDataset
 from memobert_jax.packing import NEAR, Limits, PackPlan, pack, suggest
 from memobert_jax.tokenizer import Tokenizer
+from memobert_jax.words import CUTTING
 
 
 def token_lengths(dataset: FeaturesDataset, tokenizer: Tokenizer) -> np.ndarray:
     """i32 [clips] pieces of each clip with special tokens; cached beside the data if it can be."""
-    name = f"tokens-{dataset.split}-{dataset.fingerprint[:12]}-{tokenizer.fingerprint}.npy"
+    data, pieces = dataset.fingerprint[:12], tokenizer.fingerprint
+    name = f"tokens-{dataset.split}-{data}-{pieces}-{CUTTING}.npy"
     cache = Path(dataset.path) / name
     if cache.is_file():
         return np.load(cache, allow_pickle=False)
@@ -83,7 +85,7 @@ class Source:
         absent = tuple(
             name for name, any_clip in zip(MODALITIES, some, strict=True) if not any_clip
         )
-        return Source(dataset, clips, plan, dropped, absent, _advice(lengths, plan))
+        return Source(dataset, clips, plan, dropped, absent, _advice(lengths, plan, cfg))
 
     def describe(self) -> str:
         """Rows, fill, what is dropped and what is absent, in words."""
@@ -96,9 +98,11 @@ class Source:
         return self.clips[self.plan[row]].tolist()
 
 
-def _advice(lengths: np.ndarray, plan: PackPlan) -> str:
-    """Limits of the same width or wider that can fill rows better by more than a point."""
-    for limits, fill in suggest(lengths, widths=(plan.width, 2 * plan.width, 4 * plan.width)):
+def _advice(lengths: np.ndarray, plan: PackPlan, cfg: DataConfig) -> str:
+    """Limits, as wide or wider, that fill 97 % of the rows and two points more than the plan."""
+    widths = (plan.width, 2 * plan.width, 4 * plan.width)
+    longest = (cfg.max_text, cfg.max_face, cfg.max_speech)
+    for limits, fill in suggest(lengths, widths=widths, longest=longest):
         if fill >= max(plan.fill + 2 * NEAR, 0.97):
             caps = " ".join(
                 f"{name}_cap={n}" for name, n in zip(MODALITIES, limits.caps, strict=True)

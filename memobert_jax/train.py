@@ -163,7 +163,9 @@ def first_state(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -
     if not cfg.init_from:
         return state_lib.init_state(cfg, tx, shardings)
     path = checkpoint.resolve(cfg.init_from)
-    here = {k: checkpoints.description[k] for k in ("model", "tokenizer", "encoders")}
+    here = {
+        k: checkpoints.description[k] for k in ("model", "tokenizer", "encoders", "normalisation")
+    }
     checkpoint.check_same(checkpoint.metadata(path), here, f"init_from = {cfg.init_from!r}")
     state = state_lib.init_state(cfg, tx, shardings)
     return state._replace(params=checkpoint.load_params(path, net.shapes, shardings.params))
@@ -171,8 +173,6 @@ def first_state(cfg: Any, net: Any, tx: Any, shardings: Any, checkpoints: Any) -
 
 def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, dict[str, float]]:
     """(params -> held-out loss per objective, losses of the trivial predictors)."""
-    import itertools
-
     import jax
 
     from memobert_jax import heldout, metrics, sharding, step
@@ -182,7 +182,7 @@ def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, d
         (names, sharding.to_global(mesh, batch))
         for names, batch in heldout.batches(cfg, layout, passes, *hosts)
     ]
-    texts = itertools.chain.from_iterable(source.dataset.texts() for source in data.sources)
+    texts = [source.dataset.texts() for source in data.sources]
     trivial = heldout.trivial_losses(passes, heldout.piece_counts(texts, data.tokenizer))
     steps = {
         names: step.make_eval_step(net, names, params_shardings, mesh) for names in dict(batches)
@@ -238,15 +238,16 @@ class Window:
         out |= {
             "clips_per_s": out.pop("clips") / seconds,
             "tokens_per_s": out.pop("tokens") / seconds,
-            "input_wait": self.clock.waiting,
+            "input_wait": self.clock.waited / seconds,
         }
         for number, scalars in enumerate(window, step - len(window) + 1):
             self.skipped_in_a_row = self.skipped_in_a_row + 1 if scalars["skipped"] else 0
             if self.skipped_in_a_row > self.max_skipped:
                 first = number - self.skipped_in_a_row + 1
                 raise FloatingPointError(
-                    f"loss or gradient was not finite in steps {first} to {number}: lower "
-                    "optim.peak_lr, or resume from the last checkpoint with other data"
+                    f"loss or gradient was not finite in steps {first} to {number}: start in "
+                    "another work directory with a lower optim.peak_lr, or with other data; "
+                    "--config.init_from=<this one> begins with its last parameters"
                 )
         self.scalars = []
         self.clock.restart()

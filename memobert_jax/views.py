@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memobert_jax.batch import Layout, View, Widths, assemble
-from memobert_jax.config import MaskingConfig
-from memobert_jax.masking import mask_frames, nothing_masked
+from memobert_jax.masking import hide_frames, nothing_masked
 from memobert_jax.packing import Limits, pack
 from memobert_jax.prompts import Prompt, Rendered
 
@@ -89,7 +88,7 @@ def show(
     ids, masks = rendered.ids, (nothing_masked(face), nothing_masked(speech))
     if hide:
         ids = _hide_words(rendered, hide, rng)
-        masks = [mask_frames(n, rng, hide, MaskingConfig(mode="head")) for n in (face, speech)]
+        masks = [hide_frames(n, rng, hide) for n in (face, speech)]
     return View(
         ids=ids,
         labels=rendered.ids,

@@ -109,6 +109,9 @@ def _parse(model: bytes) -> tuple[dict[str, int], dict[str, Any]]:
         types = {key: content[key]["type"] for key in ("model", "normalizer", "pre_tokenizer")}
         vocab, normal = content["model"]["vocab"], content["normalizer"]
         added = {token["content"]: token["id"] for token in content["added_tokens"]}
+        settings = _settings(
+            normal["lowercase"], normal["strip_accents"], normal["handle_chinese_chars"]
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"no tokenizer.json of a BERT ({type(error).__name__}: {error})"
@@ -120,12 +123,15 @@ def _parse(model: bytes) -> tuple[dict[str, int], dict[str, Any]]:
     }
     if types != expected:
         raise ValueError(f"the parts of the tokenizer are {types}; expected {expected}")
-    return dict(vocab) | added, _settings(
-        normal["lowercase"], normal["strip_accents"], normal["handle_chinese_chars"]
-    )
+    return dict(vocab) | added, settings
 
 
 def _settings(lowercase: bool, strip_accents: bool | None, chinese: bool) -> dict[str, Any]:
+    if {type(lowercase), type(chinese)} != {bool} or strip_accents not in (None, False, True):
+        raise ValueError(
+            f"lower-casing {lowercase!r}, strip_accents {strip_accents!r}, Chinese characters "
+            f"{chinese!r}; expected true or false"
+        )
     # None means "as lowercase": said outright, so that equal tokenizers are equal bytes.
     accents = lowercase if strip_accents is None else strip_accents
     return {
@@ -151,7 +157,11 @@ def read(path: Path) -> bytes:
     capital = any(piece != piece.lower() for piece in vocab if not _UNUSED.fullmatch(piece))
     given = {"do_lower_case": not capital, "strip_accents": None, "tokenize_chinese_chars": True}
     beside = path.with_name(CONFIG)
-    if beside.is_file():
-        found = json.loads(beside.read_text("utf-8"))
-        given |= {key: found[key] for key in given if key in found}
-    return WordPieces(_canonical(vocab, _settings(*given.values()))).model
+    try:
+        if beside.is_file():
+            found = dict(json.loads(beside.read_text("utf-8")))
+            given |= {key: found[key] for key in given if key in found}
+        settings = _settings(*given.values())
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{beside}: {error}; expected what a BERT's tokenizer saves") from error
+    return WordPieces(_canonical(vocab, settings)).model

@@ -8,6 +8,9 @@ import numpy as np
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """Pieces that stand for no text. No text gives one but [UNK]: words are cut at brackets."""
 
+CUTTING = 2
+"""Changes when the same tokenizer cuts a text otherwise; cached token lengths are keyed by it."""
+
 WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 """One word or punctuation mark; an apostrophe inside a word stays in it."""
 

@@ -140,12 +140,13 @@ def test_pauses_do_not_count_as_time(clock):
     assert watch.seconds == pytest.approx(3.0)
 
 
-def test_waiting_is_the_share_of_time_spent_on_input(clock):
+def test_time_spent_on_input_is_known(clock):
     watch, wait = clock
     with watch.input():
         wait(1.0)
     wait(3.0)
-    assert watch.waiting == pytest.approx(0.25)
+    assert watch.waited == pytest.approx(1.0)
+    assert watch.seconds == pytest.approx(4.0)
 
 
 def test_a_restarted_clock_forgets(clock):
@@ -155,4 +156,4 @@ def test_a_restarted_clock_forgets(clock):
     watch.restart()
     wait(2.0)
     assert watch.seconds == pytest.approx(2.0)
-    assert watch.waiting == 0.0
+    assert watch.waited == 0.0
