@@ -79,7 +79,8 @@ class _Pool:
         self.ids = np.lexsort((-hardness, -size))
         self.size, self.other, self.counts = size[self.ids], other[:, self.ids], counts[self.ids]
         self.sizes = np.bincount(size, minlength=self.cap + 1)
-        self.scarce_from = self.caps * np.minimum(0.9, np.maximum(0.5, drift * use))
+        drifting = np.multiply(drift, use, out=np.zeros_like(use), where=use > 0)
+        self.scarce_from = self.caps * np.minimum(0.9, np.maximum(0.5, drifting))
         self.clips = int(counts.sum())
         self._reach()
         self._refresh()

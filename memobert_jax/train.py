@@ -47,19 +47,13 @@ def train(cfg: Any, workdir: str | Path) -> Any:
     """
     import jax
 
-    from memobert_jax import metrics, optim, runtime, sharding, step, tokenizer
+    from memobert_jax import metrics, optim, runtime, sharding, step
     from memobert_jax import state as state_lib
     from memobert_jax.checkpoint import Checkpoints
-    from memobert_jax.data import TrainData
 
     mesh = sharding.make_mesh(cfg.mesh)
     sharding.check_rows(mesh, cfg.data.batch_rows, cfg.optim.accumulate)
-    tokens = tokenizer.load(cfg.tokenizer)
-    data = TrainData(cfg, tokens)
-    cfg = dataclasses.replace(cfg, model=fill_model(cfg, tokens, data.layout.widths))
-    if "mfc" not in data.shares and cfg.objectives.mfc:
-        logging.info("objective mfc is off: the features have no face_emotion")
-    logging.info("%s", data.describe())
+    cfg, data = _open_data(cfg)
     net = state_lib.memobert(cfg.model)
     tx = optim.make_optimizer(cfg.optim)
     shardings = state_lib.state_shardings(net, tx, mesh)
@@ -72,7 +66,7 @@ def train(cfg: Any, workdir: str | Path) -> Any:
     ):
         state = first_state(cfg, net, tx, shardings, checkpoints)
         if runtime.is_lead():
-            (Path(workdir) / "parameters.txt").write_text(_overview(state.params) + "\n", "utf-8")
+            (Path(workdir) / "parameters.txt").write_text(_overview(state.params), "utf-8")
         start = int(state.step)
         train_step = step.make_train_step(
             net, tx, optim.learning_rate(cfg.optim, cfg.steps), data.shares, cfg, shardings, mesh
@@ -80,13 +74,14 @@ def train(cfg: Any, workdir: str | Path) -> Any:
         evaluate, trivial = _heldout(cfg, data, net, shardings.params, mesh, hosts)
         window = Window(cfg, data.shares, start)
         batches = data.batches(start, *hosts, place=lambda b: sharding.to_global(mesh, b))
-        with metrics.Writer(workdir, start, runtime.is_lead()) as writer, window.bar:
+        writer = metrics.Writer(workdir, start, runtime.is_lead(), again=_measured(cfg, start))
+        with writer, window.bar:
             measure = functools.partial(_measure, cfg, evaluate, window, writer)
-            if not start:
-                writer.scalars(0, {f"trivial/{name}": loss for name, loss in trivial.items()})
             window.show_trivial(trivial)
             if start:  # the run may have been stopped between saving and measuring this step
                 measure(start, state.params)
+            else:
+                writer.scalars(0, {f"trivial/{name}": loss for name, loss in trivial.items()})
             for k in range(start + 1, cfg.steps + 1):
                 with window.clock.input():
                     batch = next(batches)
@@ -105,9 +100,28 @@ def train(cfg: Any, workdir: str | Path) -> Any:
     return state
 
 
+def _open_data(cfg: Any) -> tuple[Any, Any]:
+    """(the configuration with the sizes that tokenizer and data give, the training rows)."""
+    from memobert_jax import tokenizer
+    from memobert_jax.data import TrainData
+
+    tokens = tokenizer.load(cfg.tokenizer)
+    data = TrainData(cfg, tokens)
+    if "mfc" not in data.shares and cfg.objectives.mfc:
+        logging.info("objective mfc is off: the features have no face_emotion")
+    logging.info("%s", data.describe())
+    model = fill_model(cfg, tokens, data.layout.widths)
+    return dataclasses.replace(cfg, model=model), data
+
+
+def _measured(cfg: Any, k: int) -> bool:
+    """Whether held-out losses are due at step `k`."""
+    return k % cfg.eval_every == 0 or k == cfg.steps
+
+
 def _measure(cfg: Any, evaluate: Callable, window: Any, writer: Any, k: int, params: Any) -> None:
     """Writes the held-out losses of step `k`, where they are due."""
-    if k % cfg.eval_every == 0 or k == cfg.steps:
+    if _measured(cfg, k):
         with window.clock.paused():
             writer.scalars(k, window.held_out(k, evaluate(params)))
 
@@ -116,7 +130,7 @@ def _overview(params: Any) -> str:
     """A table of the parameters with shapes and shardings."""
     from clu import parameter_overview
 
-    return parameter_overview.get_parameter_overview(params, include_stats="sharding")
+    return parameter_overview.get_parameter_overview(params, include_stats="sharding") + "\n"
 
 
 def _describe(cfg: Any, data: Any) -> dict[str, Any]:

@@ -102,28 +102,29 @@ def _canonical(vocab: Mapping[str, int], settings: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+_PARTS = {
+    "model": "WordPiece",
+    "normalizer": "BertNormalizer",
+    "pre_tokenizer": "BertPreTokenizer",
+}
+
+
 def _parse(model: bytes) -> tuple[dict[str, int], dict[str, Any]]:
     """(vocabulary, settings) of a tokenizer.json."""
     try:
         content = json.loads(model)
-        types = {key: content[key]["type"] for key in ("model", "normalizer", "pre_tokenizer")}
+        types = {key: content[key]["type"] for key in _PARTS}
+        if types != _PARTS:
+            raise ValueError(f"its parts are {types}; expected {_PARTS}")
         vocab, normal = content["model"]["vocab"], content["normalizer"]
         added = {token["content"]: token["id"] for token in content["added_tokens"]}
-        settings = _settings(
+        return dict(vocab) | added, _settings(
             normal["lowercase"], normal["strip_accents"], normal["handle_chinese_chars"]
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"no tokenizer.json of a BERT ({type(error).__name__}: {error})"
         ) from error
-    expected = {
-        "model": "WordPiece",
-        "normalizer": "BertNormalizer",
-        "pre_tokenizer": "BertPreTokenizer",
-    }
-    if types != expected:
-        raise ValueError(f"the parts of the tokenizer are {types}; expected {expected}")
-    return dict(vocab) | added, settings
 
 
 def _settings(lowercase: bool, strip_accents: bool | None, chinese: bool) -> dict[str, Any]:
@@ -159,7 +160,9 @@ def read(path: Path) -> bytes:
     beside = path.with_name(CONFIG)
     try:
         if beside.is_file():
-            found = dict(json.loads(beside.read_text("utf-8")))
+            found = json.loads(beside.read_text("utf-8"))
+            if not isinstance(found, dict):
+                raise TypeError(f"{found!r} is no object")
             given |= {key: found[key] for key in given if key in found}
         settings = _settings(*given.values())
     except (ValueError, TypeError) as error:

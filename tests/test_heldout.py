@@ -40,7 +40,7 @@ def assert_same(one, other):
     [
         {"objectives": {"schedule": "per_step"}},
         {"objectives": {"schedule": "per_clip", "mlm": 5.0}},
-        {"masking": {"mode": "head", "fewer": 0.5}},
+        {"masking": {"mode": "head", "fewer": 0.5, "text_ratio": 0.4, "span": 2}},
         {"steps": 77, "eval_every": 3},
         {"optim": {"accumulate": 2}, "model": {"dropout": 0.5}},
     ],
@@ -168,7 +168,7 @@ def test_a_clip_of_which_every_frame_is_predicted_is_predicted_as_zero():
 
 
 def test_pieces_are_counted_over_the_texts(tokens):
-    counts = heldout.piece_counts(["sad happy sad", "", "sad"], tokens)
+    counts = heldout.piece_counts([["sad happy sad", ""], ["sad"]], tokens)
     assert counts[tokens.label_id("sad")] == 3
     assert counts[tokens.label_id("happy")] == 1
     assert counts.sum() == 4

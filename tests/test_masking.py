@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from memobert_jax.config import MaskingConfig
-from memobert_jax.masking import mask_frames, mask_words, nothing_masked
+from memobert_jax.masking import hide_frames, mask_frames, mask_words, nothing_masked
 
 DRAWS = 3000
 MASK, RANDOM = 4, (100, 200)
@@ -213,3 +213,17 @@ def test_the_same_rng_gives_the_same_masks():
     )
     for a, b in zip(one, other, strict=True):
         assert all((x == y).all() for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("hidden", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize("n", [1, 2, 5, 36, 64])
+def test_the_share_of_hidden_frames_holds_and_every_frame_is_reached(n, hidden):
+    rng = np.random.default_rng(n)
+    draws = np.array([hide_frames(n, rng, hidden).masked for _ in range(DRAWS)])
+    whole_spans = n // min(3, n) * min(3, n) / n
+    assert draws.mean() == pytest.approx(min(hidden, whole_spans), abs=0.02)
+    assert draws.any(0).all()
+
+
+def test_of_no_frames_none_is_hidden():
+    assert not len(hide_frames(0, np.random.default_rng(0), 0.5).masked)

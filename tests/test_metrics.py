@@ -51,6 +51,13 @@ def test_held_out_losses_of_the_step_that_a_run_resumes_at_are_measured_again(tm
     assert lines(tmp_path)[-1]["step"] == 4
 
 
+def test_held_out_losses_that_are_not_measured_again_are_kept(tmp_path):
+    with metrics.Writer(tmp_path, 0, lead=True) as writer:
+        writer.scalars(4, {f"{metrics.HELDOUT}mlm": 2.0})
+    with metrics.Writer(tmp_path, 4, lead=True, again=False):
+        assert [line["step"] for line in lines(tmp_path)] == [4]
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_its_lines_again(tmp_path):
     with metrics.Writer(tmp_path, 0, lead=True) as writer:
         writer.scalars(0, {"trivial": 1.0})

@@ -136,6 +136,26 @@ def test_suggested_limits_are_met(corpus):
         assert most >= 0.98
 
 
+@pytest.mark.parametrize("only", [(1, 1, 1), (0, 1, 0), (1, 0, 1)], ids=str)
+def test_suggested_limits_are_settings_that_the_configuration_takes(only):
+    cfg = DataConfig()
+    longest = (cfg.max_text, cfg.max_face, cfg.max_speech)
+    (limits, _), *_ = suggest(CLIPS * only + (1, 0, 0), widths=(64, 256), longest=longest)
+    text, face, speech = limits.caps
+    dataclasses.replace(
+        cfg, row_width=limits.width, text_cap=text, face_cap=face, speech_cap=speech
+    )
+
+
+@pytest.mark.parametrize("absent", [0, 1, 2])
+def test_a_corpus_without_a_modality_is_packed(absent):
+    """Its share of a row is 0, by which nothing may be multiplied that has no end."""
+    lengths = np.random.default_rng(0).integers(20, 36, (200, 3))
+    lengths[:, absent] = 0
+    plan = pack(lengths, Limits(256, (40, 96, 160), 8))
+    assert sorted(plan.clips.tolist()) == list(range(200))
+
+
 def test_suggested_buffers_follow_the_corpus():
     (talk, _), (faces, _) = (suggest(CLIPS * only + (1, 0, 0), widths=(256,))[0]
                              for only in ((1, 0, 1), (0, 1, 1)))  # fmt: skip

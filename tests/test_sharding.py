@@ -1,6 +1,11 @@
 """The mesh and the table of logical axes: what does not fit is refused in words."""
 
 import dataclasses
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -131,3 +136,54 @@ def test_activations_are_laid_out_inside_a_mesh_and_left_alone_outside():
     with jax.set_mesh(mesh(2, 2, 2)):
         laid = jax.jit(lambda x: sharding.constrain(x, "vocab", "embed"))(x)
     assert laid.sharding.spec == PartitionSpec("tensor", "fsdp")
+
+
+HOSTS = """
+import sys
+import jax, numpy as np
+from memobert_jax import checkpoint, sharding
+from memobert_jax.config import MeshConfig
+host = int(sys.argv[1])
+jax.distributed.initialize(sys.argv[2], 2, host)
+for sizes in ((8, 1, 1), (4, 2, 1), (2, 1, 4), (1, 2, 4)):
+    mesh = sharding.make_mesh(MeshConfig(*sizes))
+    sharding.check_rows(mesh, 8)
+    rows = np.arange(16, dtype=np.int32).reshape(8, 2)[4 * host : 4 * host + 4]
+    whole = sharding.to_global(mesh, {"x": rows})["x"]
+    assert whole.shape == (8, 2), whole.shape
+    total = jax.jit(lambda x: x.sum(), out_shardings=sharding.replicated(mesh))(whole)
+    assert int(total) == 120, int(total)
+try:
+    sharding.check_rows(sharding.make_mesh(MeshConfig(1, 1, 8)), 8)
+except ValueError as error:
+    assert "keep axis tensor inside a host" in str(error), error
+else:
+    raise AssertionError("rows that lie on two hosts were accepted")
+assert checkpoint._agreed(7 if host == 0 else 3) == 7
+print("whole")
+"""
+
+
+def test_two_hosts_hold_each_row_once_and_agree_on_a_step():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOSTS, str(host), address],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for host in range(2)
+    ]
+    for job in jobs:
+        output, _ = job.communicate(timeout=240)
+        assert job.returncode == 0, output
+        assert "whole" in output

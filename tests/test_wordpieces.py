@@ -182,3 +182,19 @@ def test_a_tokenizer_json_of_another_kind_is_refused_by_name(tmp_path, content, 
     path.write_text(content)
     with pytest.raises(ValueError, match=rf"tokenizer\.json: .*{message}"):
         tokenizer.load(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"do_lower_case": "yes"}'])
+def test_settings_of_a_vocabulary_that_make_no_sense_are_refused_by_their_file(tmp_path, content):
+    path = folder(tmp_path)
+    path.with_name("tokenizer_config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json: .*expected what a BERT"):
+        tokenizer.load(path)
+
+
+def test_a_tokenizer_json_without_its_settings_is_refused(tmp_path, tokens):
+    content = json.loads(tokens.model)
+    del content["normalizer"]["lowercase"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"tokenizer\.json: .*KeyError: 'lowercase'"):
+        tokenizer.load(tmp_path / "tokenizer.json")

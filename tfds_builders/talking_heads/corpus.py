@@ -1,8 +1,9 @@
 """The plan of the talking-heads corpus: speakers, videos, utterances, and what each modality shows.
 
-A clip has a true emotion. Text, face and speech show it independently of each other, each with its
-own probability, and otherwise an emotion drawn from the rest. Everything is a pure function of the
-configuration: nothing here draws or speaks.
+A clip has a true emotion. Its context phrase, face and voice show it independently of each other,
+each with its own probability, and otherwise an emotion drawn from the rest. An unlabelled sentence
+may also name an emotion, by default the true one, with or without a context phrase. Everything is
+a pure function of the configuration: nothing here draws or speaks.
 """
 
 import dataclasses
@@ -60,7 +61,7 @@ class CorpusConfig:
     validation: int = field(64, "labelled clips to select on", POSITIVE, "clips")
     test: int = field(200, "labelled clips to score", POSITIVE, "clips")
     clips_per_video: int = field(20, "most utterances of a video", POSITIVE, "clips")
-    p_text: float = field(0.7, "probability that the text shows the true emotion", SHARE)
+    p_text: float = field(0.7, "probability that the context phrase shows the true emotion", SHARE)
     p_face: float = field(0.8, "probability that the face shows the true emotion", SHARE)
     p_speech: float = field(0.8, "probability that the voice shows the true emotion", SHARE)
     word: str = field(
@@ -84,7 +85,10 @@ class Speaker:
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """One utterance before it has a place in time. `shown` is keyed by modality."""
+    """One utterance before it has a place in time.
+
+    `shown` is keyed by modality; '' where a sentence has no context phrase.
+    """
 
     text: str
     emotion: str
@@ -165,7 +169,9 @@ def _clip(cfg: CorpusConfig, split: str, emotion: str, rng: np.random.Generator)
         text = sentences.labelled_sentence(rng, shown["text"])
     else:
         word_emotion = shown["text"] if cfg.word == "text" else emotion
-        text = sentences.unlabelled_sentence(rng, shown["text"], word_emotion)
+        text, has_context = sentences.unlabelled_sentence(rng, shown["text"], word_emotion)
+        if not has_context:
+            shown["text"] = ""
     return Planned(text, emotion, shown, pause_s=float(rng.uniform(0.26, 0.42)))
 
 

@@ -167,11 +167,18 @@ def labelled_sentence(rng: np.random.Generator, emotion: str) -> str:
     return _fill(rng, _choose(rng, _LABELLED_FORMS), emotion, emotion)
 
 
-def unlabelled_sentence(rng: np.random.Generator, emotion: str, word_emotion: str) -> str:
-    """A sentence with a context phrase for `emotion`, a word for `word_emotion`, or both."""
+def unlabelled_sentence(
+    rng: np.random.Generator, emotion: str, word_emotion: str
+) -> tuple[str, bool]:
+    """A sentence with a context phrase for `emotion`, a word for `word_emotion`, or both.
+
+    Returns:
+      (sentence, whether it has a context phrase).
+    """
     if emotion == word_emotion == "neutral" and rng.random() < _OTHER_SENSE:
-        return _slots(rng, str(rng.choice(OTHER_SENSES))) + " ."
-    return _fill(rng, _choose(rng, _FORMS), emotion, word_emotion)
+        return _slots(rng, str(rng.choice(OTHER_SENSES))) + " .", False
+    form = _choose(rng, _FORMS)
+    return _fill(rng, form, emotion, word_emotion), "{context}" in form
 
 
 def spoken(text: str) -> str:
