@@ -18,7 +18,7 @@ from configs import pretrain_tiny
 
 def get_config():
     config = pretrain_tiny.get_config()
-    config.data.update(target_share=0.4, split="unlabelled", eval_split="unlabelled_validation")
+    config.data.update(split="unlabelled", eval_split="unlabelled_validation")
     config.steps = 1200
     config.data.batch_rows = 8
     config.masking.update(text_ratio=0.4, fewer=0.5)

@@ -14,5 +14,6 @@ def get_config():
         config.update(checkpoint_every=200)
         config.model.update(init_std=0.05, hidden=96, layers=3, heads=4, mlp=384)
         config.data.update(batch_rows=16, row_width=144, text_cap=48, face_cap=64, speech_cap=96)
+        config.data.target_share = 0.4
         config.optim.update(peak_lr=2e-3, warmup_steps=50)
     return config
