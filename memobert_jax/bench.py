@@ -126,8 +126,6 @@ def train_steps(cfg: Any, data: Any, steps: int) -> dict[str, Any]:
         jax.block_until_ready(state)
         seconds, waited = clock.seconds, clock.waited
     totals = {name: float(np.sum([float(s[name]) for s in window])) for name in ("clips", "tokens")}
-    done = flops.model_flops(cfg.model, totals["tokens"], squared) / seconds
-    sheet = flops.datasheet_flops()
     return {
         "steps": steps,
         "parameters": sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(net.shapes)),
@@ -136,10 +134,7 @@ def train_steps(cfg: Any, data: Any, steps: int) -> dict[str, Any]:
         "tokens_per_s": totals["tokens"] / seconds,
         "real_slots": totals["tokens"] / (steps * cfg.data.batch_rows * cfg.data.row_width),
         "overflow": float(np.sum([float(s["overflow"]) for s in window])),
-        "model_tflops_per_s": done / 1e12,
-        "matmul_tflops_per_s": peak / 1e12,
-        "mfu_measured": done / peak,
-        "mfu_datasheet": done / sheet if sheet else None,
+        **flops.utilisation(cfg.model, totals["tokens"], squared, seconds, peak),
         "input_wait": waited / seconds,
         "compile_s": compile_s,
         "peak_memory_gb": flops.peak_memory() / 1e9,

@@ -8,7 +8,7 @@ import numpy as np
 
 from memobert_jax.config import ModelConfig
 
-DATASHEET = {"H100": 989e12, "H200": 989e12}
+DATASHEET = {"H100 80GB HBM3": 989e12, "H200": 989e12}
 """Dense bfloat16 FLOP/s from the makers' datasheets, by a word of the device's name."""
 
 
@@ -36,6 +36,19 @@ def datasheet_flops() -> float | None:
     kind = jax.devices()[0].device_kind
     found = [peak for name, peak in DATASHEET.items() if name in kind]
     return found[0] * jax.device_count() if found else None
+
+
+def utilisation(
+    cfg: ModelConfig, tokens: float, squares: float, seconds: float, measured: float
+) -> dict[str, float | None]:
+    """Model FLOP/s, and its share (MFU) of the peak `measured` and of the datasheet's."""
+    done, sheet = model_flops(cfg, tokens, squares) / seconds, datasheet_flops()
+    return {
+        "model_tflops_per_s": done / 1e12,
+        "matmul_tflops_per_s": measured / 1e12,
+        "mfu_measured": done / measured,
+        "mfu_datasheet": done / sheet if sheet else None,
+    }
 
 
 def measured_flops(dtype: str, tries: int = 5) -> float:
