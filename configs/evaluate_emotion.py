@@ -5,7 +5,7 @@
 
 Other classes: --config.prompt.classes="('anger','fear')" with as many label words in the same
 order, --config.prompt.label_words="('angry','scared')". Splits in which a speaker is on two sides
-are refused; --config.disjoint="('video_id',)" allows it.
+are refused; --config.disjoint="('video_id',)" allows it. Not run yet on a public corpus.
 """
 
 from memobert_jax.config import EvaluateConfig, as_config_dict

@@ -2,6 +2,10 @@
 
     python -m memobert_jax.train --config=configs/pretrain_tiny.py --workdir=DIR \
         --config.tokenizer=FILE.model --config.data.sources="(('FEATURES_DIR', 1.0),)"
+
+On the 500 clips of GRID speaker s1 (two cores of an AMD EPYC, 4.2 minutes): held-out losses mlm
+0.49, mfr 0.037, msr 0.954; of the trivial predictors mlm 3.31 (unigram), mfr 0.017, msr 1.099 (clip
+mean).
 """
 
 from configs import base
