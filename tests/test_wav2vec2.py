@@ -201,6 +201,7 @@ def edit(folder, **values):
     [
         ({"model_type": "bert"}, "model_type = 'bert'; only 'wav2vec2' is known"),
         ({"conv_dim": None}, r"lacks \['conv_dim'\]"),
+        ({"add_adapter": True}, "add_adapter = True; only False"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu'; only 'gelu'"),
         ({"feat_extract_norm": "batch"}, "feat_extract_norm = 'batch'; expected 'group' or"),
     ],
@@ -209,6 +210,13 @@ def test_the_configuration_of_another_network_is_refused(folder, values, message
     edit(folder, **values)
     with pytest.raises(ValueError, match=message):
         wav2vec2.load(folder)
+
+
+@pytest.mark.parametrize("name", ["add_adapter", "hidden_act", "feat_extract_activation"])
+def test_a_configuration_that_does_not_name_what_is_usual_is_read(folder, name):
+    expected = wav2vec2_checkpoint.load(folder)[0]
+    edit(folder, **{name: None})
+    assert wav2vec2_checkpoint.load(folder)[0] == expected
 
 
 def test_a_damaged_configuration_is_refused(folder):
