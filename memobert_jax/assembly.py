@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memobert_jax import codec, datasets, features, featurizer, reader, record
-from memobert_jax.media.ledger import Reason
+from memobert_jax.media.ledger import Reason, less
 
 _POLL_S = 0.5
 
@@ -184,14 +184,8 @@ def _less(ledger: Mapping[str, Any], dropped: Sequence[tuple[str, float]]) -> di
     """The totals of a yield ledger, with some kept clips (id, seconds) dropped after all."""
     if not dropped or not ledger:
         return dict(ledger)
-    seconds = sum(seconds for _, seconds in dropped)
-    entry = {"seconds": seconds, "count": len(dropped)}
-    return {
-        **ledger,
-        "clips": ledger["clips"] - len(dropped),
-        "kept_s": ledger["kept_s"] - seconds,
-        "dropped": {**ledger.get("dropped", {}), str(Reason.NOT_FINITE): entry},
-    }
+    reason = str(Reason.NOT_FINITE)
+    return less(ledger, [{reason: {"seconds": seconds, "count": 1}} for _, seconds in dropped])
 
 
 def _write_json(path: Path, value: Any) -> None:
