@@ -27,7 +27,7 @@ _FROM_CLIPS = ("extract", "extraction_version", "ledger")
 
 def request(
     source: str | Path,
-    encoders: EncodersConfig | None = None,
+    encoders: EncodersConfig | Mapping[str, str] | None = None,
     like: str | Path | None = None,
     normalise_on: str | None = None,
     weights: Mapping[str, str] | None = None,
@@ -36,7 +36,8 @@ def request(
 
     Args:
       source: folder of a clips dataset.
-      encoders: the front ends; the defaults, or those of `like`, if None.
+      encoders: the front ends, by default those of EncodersConfig(). With `like` modality -> name,
+        which must be that of `like`.
       like: features dataset whose encoders and normalisation are used again.
       normalise_on: split on which the normalisation is fitted; 'train' if None. Not with `like`.
       weights: modality -> path where the weights of `like` lie now, if they were moved.
@@ -48,7 +49,7 @@ def request(
     builder = reader.open_builder(source, "clips")
     made_of = {"clips_fingerprint": reader.fingerprint(builder)}
     if like is not None:
-        return made_of | _reused(like, encoders, normalise_on, weights or {})
+        return made_of | _reused(like, encoders or {}, normalise_on, weights or {})
     normalise_on = normalise_on or "train"
     if normalise_on not in builder.info.splits:
         raise ValueError(
@@ -66,16 +67,16 @@ def request(
 
 def _reused(
     like: str | Path,
-    encoders: EncodersConfig | None,
+    named: Mapping[str, str],
     normalise_on: str | None,
     weights: Mapping[str, str],
 ) -> dict[str, Any]:
     metadata = dict(reader.open_builder(like, "features").info.metadata)
     found = {modality: given["name"] for modality, given in metadata["encoders"].items()}
-    if encoders is not None and encoders.names() != found:
+    if any(found[modality] != name for modality, name in named.items()):
         raise ValueError(
-            f"--like={like} has the encoders {found}, but {encoders.names()} were "
-            "named too: leave out --like or the encoders"
+            f"--like={like} has the encoders {found}, but {dict(named)} were named too: leave out "
+            "--like or the encoders"
         )
     if normalise_on is not None:
         raise ValueError(
@@ -203,10 +204,7 @@ def main(argv: list[str]) -> None:
     names, paths = ({k: v for k, v in d.items() if v is not None} for d in (names, paths))
     runtime.quiet_libraries()
     moved = {key.removesuffix("_weights"): path for key, path in paths.items()}
-    if given.like is None:
-        encoders = config.from_mapping(EncodersConfig, names | paths)
-    else:
-        encoders = config.from_mapping(EncodersConfig, names | paths) if names else None
+    encoders = names if given.like else config.from_mapping(EncodersConfig, names | paths)
     made_of = request(given.input, encoders, given.like, given.normalise_on, moved)
     runtime.cache_compilations()
     runtime.start()

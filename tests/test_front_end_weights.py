@@ -74,6 +74,24 @@ def test_like_finds_weights_that_were_moved_and_makes_the_same_features(made, tm
         assert ours["speech"].tobytes() == theirs["speech"].tobytes()
 
 
+def test_like_takes_its_own_encoders_by_name_too(made):
+    clips, old, weights = made
+    moved = {"speech": str(weights)}
+    found = request(clips, {"speech": "wav2vec2"}, like=old, weights=moved)
+    assert found == request(clips, like=old, weights=moved)
+
+
+def test_weights_for_an_encoder_of_a_dataset_or_checkpoint_that_has_none_are_refused(made):
+    clips, old, weights = made
+    expected = "face_weights = .*, but the face encoder 'pixels' has no weights: leave them out"
+    with pytest.raises(ValueError, match=expected):
+        request(clips, like=old, weights={"speech": str(weights), "face": str(weights)})
+    metadata = features.FeaturesDataset(old, "train").metadata
+    given = {"speech": str(weights), "face": str(weights)}
+    with pytest.raises(ValueError, match=expected):
+        Featurizer(metadata["encoders"], metadata["normalisation"], given)
+
+
 def test_a_run_is_continued_with_weights_that_were_moved(made):
     clips, old, weights = made
     cfg = EncodersConfig(speech="wav2vec2", speech_weights=str(weights))
@@ -127,6 +145,13 @@ def test_the_command_line_names_a_folder_that_is_not_there(made, tmp_path):
     assert done.returncode != 0
     assert "nowhere/config.json: expected a wav2vec 2.0 checkpoint folder" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_takes_the_encoder_of_like_by_its_name(made, tmp_path):
+    command = [sys.executable, "-m", "memobert_jax.featurize", f"--input={made[0]}"]
+    command += [f"--output={tmp_path / 'out'}", f"--like={made[1]}", "--speech_encoder=wav2vec2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "give --speech_weights=PATH of the weights with sha256" in done.stderr
 
 
 @pytest.fixture

@@ -219,6 +219,14 @@ def test_a_configuration_that_does_not_name_what_is_usual_is_read(folder, name):
     assert wav2vec2_checkpoint.load(folder)[0] == expected
 
 
+def test_the_same_weights_under_another_configuration_are_another_encoder(folder):
+    expected = wav2vec2.load(folder).identity()
+    edit(folder, vocab_size=77)
+    assert wav2vec2.load(folder).identity() == expected
+    edit(folder, num_attention_heads=1)
+    assert wav2vec2.load(folder).identity() != expected
+
+
 def test_a_damaged_configuration_is_refused(folder):
     (folder / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json is no JSON"):

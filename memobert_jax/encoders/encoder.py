@@ -26,7 +26,7 @@ class Encoder:
 
     Attributes:
       name, version: what a checkpoint remembers; another version may give other features.
-      weights_sha256: of the weights file; '' without weights.
+      weights_sha256: of the weights and, where it is read too, of their configuration; '' without.
       width: columns of a row.
       rate_hz: rows per second.
       bands: columns over which normalisation statistics repeat, as they are fitted on the training

@@ -5,6 +5,7 @@ weight norm of the positional convolution in either spelling.
 """
 
 import dataclasses
+import hashlib
 import json
 import typing
 from collections.abc import Mapping
@@ -116,7 +117,7 @@ def architecture(path: Path) -> Architecture:
 
 
 def load(folder: str | Path) -> tuple[Architecture, dict[str, Any], str]:
-    """(architecture, params of `wav2vec2.network`, sha256 of the weights) of a checkpoint folder.
+    """(architecture, params of `wav2vec2.network`, sha256 of the two) of a checkpoint folder.
 
     Heads of other tasks (a fine-tuned CTC model, the quantiser of pre-training) are ignored, which
     a warning says.
@@ -147,7 +148,9 @@ def load(folder: str | Path) -> tuple[Architecture, dict[str, Any], str]:
         )
     if rest:
         logging.warning("%s: ignored, as no part of the encoder: %s", path, ", ".join(rest))
-    return arch, params_of(arch, known), sha256
+    # the same tensors under another configuration give other features
+    identity = json.dumps([dataclasses.asdict(arch), sha256], sort_keys=True)
+    return arch, params_of(arch, known), hashlib.sha256(identity.encode()).hexdigest()
 
 
 def _plain(name: str) -> str:
