@@ -123,11 +123,13 @@ def featurize(
     run = Featurizer(made_of["encoders"], normalisation, weights)
     mine = shards[process::processes]
     todo = [shard for shard in mine if not folder.whole(shard)]
+    speech, _ = run.front_ends["speech"]
     started = time.monotonic()
     with tqdm.tqdm(total=sum(shard.clips for shard in todo), unit="clip", desc="featurize") as bar:
         for shard in todo:
             numbers = range(shard.start, shard.start + shard.clips)
-            folder.write(shard, _made(clips[shard.split], numbers, run, bar))
+            made = _made(clips[shard.split], numbers, run, bar)
+            folder.write(shard, made, speech.longest_s)
     seconds = max(time.monotonic() - started, 1e-3)
     folder.wait(lambda: all(map(folder.whole, shards)))
     if process == 0 and not folder.finished():
@@ -154,6 +156,12 @@ def _summary(output: Path, folder: Assembly, todo: Sequence[Shard], seconds: flo
     for reason, ids in metadata["dropped"].items():
         shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
         lines.append(f"dropped, {reason}: {len(ids)} clips ({shown}; all in metadata.json)")
+    cut = metadata["speech_cut"]
+    if cut["clips"]:
+        lines.append(
+            f"speech cut: {cut['seconds']:.1f} s at the end of {cut['clips']} clips are beyond "
+            "what the speech encoder hears"
+        )
     return "\n".join(lines)
 
 

@@ -185,6 +185,16 @@ def test_clips_without_finite_features_are_dropped_counted_and_named(loud, tmp_p
     assert "dropped, not_finite: 1 clips (clip1; all in metadata.json)" in report
 
 
+def test_sound_beyond_what_the_encoder_hears_is_counted(made, tmp_path):
+    long = [clip_samples.clip(i, crops=1, seconds=s) for i, s in enumerate((10.05, 12.0, 11.5))]
+    clips = datasets.write(tmp_path / "clips", "clips", {"train": long})
+    weights = {"speech": str(made[2])}
+    report = featurize(clips, tmp_path / "out", request(clips, like=made[1], weights=weights))
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert metadata["speech_cut"] == {"clips": 2, "seconds": pytest.approx(3.5)}
+    assert "speech cut: 3.5 s at the end of 2 clips are beyond what the speech encoder" in report
+
+
 def test_a_split_without_any_finite_features_is_an_error(loud, tmp_path):
     clips = datasets.write(tmp_path / "clips", "clips", {"train": [clip_samples.clip(1)]})
     with pytest.raises(ValueError, match="no clip of split 'train' has finite features"):

@@ -178,6 +178,15 @@ def test_truncated_weights_are_refused(folder, size):
         wav2vec2.load(folder)
 
 
+def test_numbers_of_a_type_that_numpy_has_not_are_no_damage(folder):
+    path = folder / "model.safetensors"
+    header = {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(ValueError, match=r"tensors of type BF16, .* save them as float32"):
+        wav2vec2.load(folder)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no .*config\.json: expected a wav2vec 2\.0"):
         wav2vec2.load(tmp_path / "nowhere")
