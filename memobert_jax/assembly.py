@@ -8,6 +8,7 @@ has finished it. Hosts meet in the shared folder only.
 
 import dataclasses
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from memobert_jax import codec, datasets, features, featurizer, reader, record
-from memobert_jax.media.ledger import Reason
+from memobert_jax.media.ledger import Reason, less
 
 _POLL_S = 0.5
 
@@ -125,9 +126,15 @@ class Assembly:
     def _index(self, shard: Shard) -> Path:
         return self._work / f"{shard.split}-{shard.number:05d}-of-{shard.count:05d}.json"
 
-    def write(self, shard: Shard, items: Iterable[Mapping[str, Any]]) -> None:
-        """Writes one shard of flat features-records, without those that are not finite."""
-        rows, dropped = [], []
+    def write(
+        self, shard: Shard, items: Iterable[Mapping[str, Any]], longest_s: float = math.inf
+    ) -> None:
+        """Writes one shard of flat features-records, without those that are not finite.
+
+        Sound of a clip beyond `longest_s`, which its features do not know of, is counted; less than
+        a row is not.
+        """
+        rows, dropped, cut = [], [], []
 
         def examples():
             for item in items:
@@ -136,29 +143,33 @@ class Assembly:
                     continue
                 example = codec.serialize(item, "features")
                 rows.append(features.index_row(item, example))
+                beyond = float(item["end_s"]) - float(item["start_s"]) - longest_s
+                if len(item["speech"]) and beyond > record.SPEECH_ROW_S:
+                    cut.append(beyond)
                 yield example
 
         place = (self.name, shard.split, shard.number, shard.count)
         datasets.write_shard(datasets.shard_path(self.directory, *place), examples())
-        _write_json(self._index(shard), {"rows": rows, "not_finite": dropped})
+        _write_json(self._index(shard), {"rows": rows, "not_finite": dropped, "speech_cut": cut})
         self.speech_rows += sum(row["lengths"]["speech"] for row in rows)
 
     def finish(self, widths: Mapping[str, int], metadata: Mapping[str, Any]) -> None:
         """Writes the index of each split and, last, what makes the folder a dataset.
 
         Clips that were dropped are counted in the `ledger` of the metadata, and named under
-        `dropped`.
+        `dropped`; `speech_cut` has the clips and seconds of sound that was too long.
 
         Raises:
           ValueError: if no clip of a split is left.
         """
-        rows, lengths, dropped = {}, {}, []
+        rows, lengths, dropped, cut = {}, {}, [], []
         for split in dict.fromkeys(shard.split for shard in self.shards):
             shards = [shard for shard in self.shards if shard.split == split]
             parts = [json.loads(self._index(shard).read_text("utf-8")) for shard in shards]
             rows[split] = [row for part in parts for row in part["rows"]]
             lengths[split] = [len(part["rows"]) for part in parts]
             dropped += [entry for part in parts for entry in part["not_finite"]]
+            cut += [seconds for part in parts for seconds in part["speech_cut"]]
             if not rows[split] and any(part["not_finite"] for part in parts):
                 raise ValueError(
                     f"no clip of split {split!r} has finite features: the weights of an encoder "
@@ -169,6 +180,7 @@ class Assembly:
             **metadata,
             "ledger": _less(metadata["ledger"], dropped),
             "dropped": {str(Reason.NOT_FINITE): [name for name, _ in dropped]} if dropped else {},
+            "speech_cut": {"clips": len(cut), "seconds": sum(cut)},
             "splits": {split: len(found) for split, found in rows.items()},
             "digests": {split: features.split_digest(found) for split, found in rows.items()},
             "request": self.request,
@@ -184,14 +196,8 @@ def _less(ledger: Mapping[str, Any], dropped: Sequence[tuple[str, float]]) -> di
     """The totals of a yield ledger, with some kept clips (id, seconds) dropped after all."""
     if not dropped or not ledger:
         return dict(ledger)
-    seconds = sum(seconds for _, seconds in dropped)
-    entry = {"seconds": seconds, "count": len(dropped)}
-    return {
-        **ledger,
-        "clips": ledger["clips"] - len(dropped),
-        "kept_s": ledger["kept_s"] - seconds,
-        "dropped": {**ledger.get("dropped", {}), str(Reason.NOT_FINITE): entry},
-    }
+    reason = str(Reason.NOT_FINITE)
+    return less(ledger, [{reason: {"seconds": seconds, "count": 1}} for _, seconds in dropped])
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -27,7 +27,7 @@ _FROM_CLIPS = ("extract", "extraction_version", "ledger")
 
 def request(
     source: str | Path,
-    encoders: EncodersConfig | None = None,
+    encoders: EncodersConfig | Mapping[str, str] | None = None,
     like: str | Path | None = None,
     normalise_on: str | None = None,
     weights: Mapping[str, str] | None = None,
@@ -36,7 +36,8 @@ def request(
 
     Args:
       source: folder of a clips dataset.
-      encoders: the front ends; the defaults, or those of `like`, if None.
+      encoders: the front ends, by default those of EncodersConfig(). With `like` modality -> name,
+        which must be that of `like`.
       like: features dataset whose encoders and normalisation are used again.
       normalise_on: split on which the normalisation is fitted; 'train' if None. Not with `like`.
       weights: modality -> path where the weights of `like` lie now, if they were moved.
@@ -48,7 +49,7 @@ def request(
     builder = reader.open_builder(source, "clips")
     made_of = {"clips_fingerprint": reader.fingerprint(builder)}
     if like is not None:
-        return made_of | _reused(like, encoders, normalise_on, weights or {})
+        return made_of | _reused(like, encoders or {}, normalise_on, weights or {})
     normalise_on = normalise_on or "train"
     if normalise_on not in builder.info.splits:
         raise ValueError(
@@ -66,16 +67,16 @@ def request(
 
 def _reused(
     like: str | Path,
-    encoders: EncodersConfig | None,
+    named: Mapping[str, str],
     normalise_on: str | None,
     weights: Mapping[str, str],
 ) -> dict[str, Any]:
     metadata = dict(reader.open_builder(like, "features").info.metadata)
     found = {modality: given["name"] for modality, given in metadata["encoders"].items()}
-    if encoders is not None and encoders.names() != found:
+    if any(found[modality] != name for modality, name in named.items()):
         raise ValueError(
-            f"--like={like} has the encoders {found}, but {encoders.names()} were "
-            "named too: leave out --like or the encoders"
+            f"--like={like} has the encoders {found}, but {dict(named)} were named too: leave out "
+            "--like or the encoders"
         )
     if normalise_on is not None:
         raise ValueError(
@@ -122,11 +123,13 @@ def featurize(
     run = Featurizer(made_of["encoders"], normalisation, weights)
     mine = shards[process::processes]
     todo = [shard for shard in mine if not folder.whole(shard)]
+    speech, _ = run.front_ends["speech"]
     started = time.monotonic()
     with tqdm.tqdm(total=sum(shard.clips for shard in todo), unit="clip", desc="featurize") as bar:
         for shard in todo:
             numbers = range(shard.start, shard.start + shard.clips)
-            folder.write(shard, _made(clips[shard.split], numbers, run, bar))
+            made = _made(clips[shard.split], numbers, run, bar)
+            folder.write(shard, made, speech.longest_s)
     seconds = max(time.monotonic() - started, 1e-3)
     folder.wait(lambda: all(map(folder.whole, shards)))
     if process == 0 and not folder.finished():
@@ -153,6 +156,12 @@ def _summary(output: Path, folder: Assembly, todo: Sequence[Shard], seconds: flo
     for reason, ids in metadata["dropped"].items():
         shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
         lines.append(f"dropped, {reason}: {len(ids)} clips ({shown}; all in metadata.json)")
+    cut = metadata["speech_cut"]
+    if cut["clips"]:
+        lines.append(
+            f"speech cut: {cut['seconds']:.1f} s at the end of {cut['clips']} clips are beyond "
+            "what the speech encoder hears"
+        )
     return "\n".join(lines)
 
 
@@ -203,10 +212,7 @@ def main(argv: list[str]) -> None:
     names, paths = ({k: v for k, v in d.items() if v is not None} for d in (names, paths))
     runtime.quiet_libraries()
     moved = {key.removesuffix("_weights"): path for key, path in paths.items()}
-    if given.like is None:
-        encoders = config.from_mapping(EncodersConfig, names | paths)
-    else:
-        encoders = config.from_mapping(EncodersConfig, names | paths) if names else None
+    encoders = names if given.like else config.from_mapping(EncodersConfig, names | paths)
     made_of = request(given.input, encoders, given.like, given.normalise_on, moved)
     runtime.cache_compilations()
     runtime.start()

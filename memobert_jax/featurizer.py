@@ -67,10 +67,15 @@ def _front_end(modality: str, given: Mapping[str, Any], path: str):
         )
     found = _loaded(modality, given["name"], path)
     have = found[0].identity()
+    if path and not have["weights_sha256"]:
+        raise ValueError(
+            f"{modality}_weights = {path!r}, but the {modality} encoder {given['name']!r} has no "
+            "weights: leave them out"
+        )
     if sha256 and have["weights_sha256"] != sha256:
         raise ValueError(
-            f"{path} has the sha256 {have['weights_sha256']}, which are other weights than those "
-            f"the features were made with: {advice}"
+            f"{path} has the sha256 {have['weights_sha256']} (of weights and configuration), which "
+            f"are other weights than those the features were made with: {advice}"
         )
     if dict(given) != have:
         raise ValueError(
@@ -90,7 +95,8 @@ class Featurizer:
 
     Raises:
       FileNotFoundError: if weights are not where they are said to be.
-      ValueError: if this code has no encoder of that name and version, or the weights are others.
+      ValueError: if this code has no encoder of that name and version, or the weights are others,
+        or given for an encoder that has none.
     """
 
     def __init__(
@@ -190,7 +196,8 @@ def fit_normalisation(
     """Mean and standard deviation of each band over all rows, or crops, of clips-records.
 
     Summed in float64 clip by clip, so the result does not depend on the batching. A modality whose
-    encoder has no bands is left out; without any row, mean is 0 and std 1.
+    encoder has no bands is left out; without any row, mean is 0 and std 1. `clips` counts those
+    with any, `frames` what was summed for a band: rows, or the grey values of the crops.
 
     Args:
       encoders: modality -> identity.

@@ -6,7 +6,8 @@ A video goes through exactly the path of training: `media.clips.extract`, `Featu
 encoders and the normalisation of the checkpoint, and the rows of `views`. A checkpoint of a fitted
 prompt or head brings its classes; a pre-trained one takes the prompt from the command line. An
 utterance is kept also where a modality is missing (--require says otherwise). A bad video costs
-that video: its line names the reasons, and the table of all reasons goes to stderr.
+that video, an utterance without finite features that utterance: its line names the reasons, and
+the table of all reasons goes to stderr.
 """
 
 import argparse
@@ -32,17 +33,20 @@ def predict(
 ) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
     """For each video, its JSON lines and its yield ledger.
 
-    A video without utterances has one line, with `reasons`: code -> {"seconds", "count"}.
+    A video without utterances has one line, with `reasons`: code -> {"seconds", "count"}. The line
+    of an utterance has them if it could not be classified; the ledger counts it as dropped.
     """
-    from memobert_jax.media import clips
+    from memobert_jax.media import clips, ledger
 
     for video in videos:
         found = clips.extract(video, cfg)
+        told = found.ledger
         if found.clips:
             lines = [{"video": video, **line} for line in predictor(found.clips)]
+            told = ledger.less(told, [line["reasons"] for line in lines if "reasons" in line])
         else:
-            lines = [{"video": video, "probabilities": {}, "reasons": found.ledger["dropped"]}]
-        yield lines, found.ledger
+            lines = [{"video": video, "probabilities": {}, "reasons": told["dropped"]}]
+        yield lines, told
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

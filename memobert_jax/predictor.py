@@ -11,7 +11,8 @@ from memobert_jax import checkpoint, classify, scores, sharding, views, workbenc
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK, Classifier
 from memobert_jax.config import MODALITIES, SUBSETS, MeshConfig, PromptConfig, from_mapping
-from memobert_jax.featurizer import Featurizer
+from memobert_jax.featurizer import Featurizer, finite
+from memobert_jax.media.ledger import Reason
 from memobert_jax.prompts import Prompt
 from memobert_jax.state import Params
 
@@ -73,10 +74,12 @@ class Predictor:
         `probabilities` maps each modality subset of which the clip has anything to the
         probability of each class; `missing` are the modalities that it has not, `partial` the
         subsets that lack one of theirs, `text_cut` the word pieces of the text that found no room.
+        A clip whose features are not finite has no probabilities, and `reasons` say so.
         """
         items = self.featurizer(clips)
         shown = [views.prepare(item, -1, self.prompt, self.longest) for item in items]
-        known = [i for i, clip in enumerate(shown) if clip.has]
+        # one NaN would spread to all clips of its row: attention gives it the weight 0, not nothing
+        known = [i for i, clip in enumerate(shown) if clip.has and finite(items[i])]
         found = dict(zip(known, self._probabilities([shown[i] for i in known]), strict=True))
         return [
             self._line(item, clip, found.get(i))
@@ -99,9 +102,15 @@ class Predictor:
         classes = self.prompt.config.classes
         lacking = {subset: views.missing(clip, subset) for subset in SUBSETS}
         scored = [subset for subset, lacks in lacking.items() if lacks != "all"]
+        start_s, end_s = (float(item[name]) for name in ("start_s", "end_s"))
+        reasons = {}
+        if not finite(item):
+            scored = []
+            entry = {"seconds": end_s - start_s, "count": 1}
+            reasons = {"reasons": {str(Reason.NOT_FINITE): entry}}
         return {
-            "start_s": round(float(item["start_s"]), 3),
-            "end_s": round(float(item["end_s"]), 3),
+            "start_s": round(start_s, 3),
+            "end_s": round(end_s, 3),
             "text": item["text"],
             "probabilities": {
                 subset: dict(
@@ -112,6 +121,7 @@ class Predictor:
             "missing": [name for name in MODALITIES if name not in clip.has],
             "partial": [subset for subset in scored if lacking[subset]],
             "text_cut": clip.with_text.cut,
+            **reasons,
         }
 
 

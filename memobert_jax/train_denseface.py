@@ -3,86 +3,23 @@
     python -m memobert_jax.train_denseface --config=configs/train_denseface.py \
         --config.source=CLIPS_DIR --output=denseface.safetensors
 
-The weights of the epoch with the best accuracy on the validation split are written, and beside them
-`OUTPUT.json`: that split, the test split, every epoch, and what was left out. One device is used.
+The weights are written whenever the accuracy on the validation split is the best so far, and at the
+end, beside them, `OUTPUT.json`: that split, the test split, every epoch, and what was left out. One
+device is used.
 """
 
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import app, flags
 
-
-@dataclasses.dataclass(frozen=True)
-class Crops:
-    """Labelled crops: images u8 [n, 64, 64], classes i32 [n] (-1: none), shares f32 [n, 8]."""
-
-    images: np.ndarray
-    classes: np.ndarray
-    shares: np.ndarray
-    left_out: Mapping[str, int]
-
-
-def read(source: str | Path, split: str, soft: bool) -> Crops:
-    """The crops of a clips dataset with the label of their clip.
-
-    Args:
-      source: the dataset folder.
-      split: name of the split.
-      soft: also clips that have shares of votes, but no majority.
-
-    Raises:
-      FileNotFoundError, ValueError: if there is no such dataset or split, or no labelled crop.
-    """
-    from memobert_jax import reader, record
-    from memobert_jax.encoders.denseface import CLASSES, grey
-
-    records = reader.Split(source, split, "clips")
-    places = [record.EMOTIONS.index(name) for name in CLASSES]
-    images, classes, shares = [], [], []
-    left_out = {"no_face": 0, "no_label": 0, "label_of_no_class": 0}
-    for index in range(len(records)):
-        clip = records.read(index, ("id", "faces", "emotion", "emotions"))
-        label, given = int(clip["emotion"]), np.asarray(clip["emotions"])[places]
-        votes = given / given.sum() if np.isfinite(given).all() and given.sum() > 0 else None
-        if not len(clip["faces"]):
-            left_out["no_face"] += 1
-        elif label < 0 and not (soft and votes is not None):
-            left_out["no_label"] += 1
-        elif label >= 0 and label not in places:
-            left_out["label_of_no_class"] += 1
-        else:
-            number = places.index(label) if label >= 0 else -1
-            images += [grey(crop, i) for i, crop in enumerate(clip["faces"])]
-            classes += [number] * len(clip["faces"])
-            shares += [np.eye(len(CLASSES))[number] if votes is None else votes] * len(
-                clip["faces"]
-            )
-    if not images:
-        raise ValueError(
-            f"split {split!r} of {source} has no labelled face crop; left out: {left_out}. Give a "
-            "clips dataset with faces and emotions, such as that of tfds_builders fer_plus"
-        )
-    arrays = np.stack(images), np.array(classes, np.int32), np.stack(shares).astype(np.float32)
-    return Crops(*arrays, left_out)
-
-
-def augmented(images: np.ndarray, shift: int, rng: np.random.Generator) -> np.ndarray:
-    """u8 [n, 64, 64]: each image mirrored or not, and moved, its border repeated."""
-    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift)), mode="edge")
-    out = np.empty_like(images)
-    side = images.shape[1]
-    for i, (y, x, mirror) in enumerate(
-        rng.integers(0, (2 * shift + 1, 2 * shift + 1, 2), (len(images), 3))
-    ):
-        moved = padded[i, y : y + side, x : x + side]
-        out[i] = moved[:, ::-1] if mirror else moved
-    return out
+from memobert_jax.crops import Crops, augmented, read
 
 
 def initial(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, np.ndarray]:
@@ -129,47 +66,47 @@ def trainable(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def score(predict: Callable, params: Any, crops: Crops, batch: int) -> dict[str, Any]:
-    """Accuracy, UAR and the like (`scores.measure`) on the crops that have a class."""
+    """Accuracy, UAR and the like (`scores.measure`) on the crops that have a class.
+
+    Raises:
+      FloatingPointError: if a parameter or a score is not a number.
+    """
     from memobert_jax import scores
 
+    broken = [name for name, values in params.items() if not np.isfinite(values).all()]
     labelled = crops.classes >= 0
     images, labels = crops.images[labelled], crops.classes[labelled]
     padded = np.concatenate([images, np.zeros((-len(images) % batch, *images.shape[1:]), np.uint8)])
     parts = [predict(params, padded[at : at + batch]) for at in range(0, len(padded), batch)]
-    return scores.measure(np.concatenate([np.asarray(p) for p in parts])[: len(labels)], labels)
+    found = scores.measure(np.concatenate([np.asarray(p) for p in parts])[: len(labels)], labels)
+    if broken or found["scored"] < len(labels):
+        raise FloatingPointError(
+            f"{len(broken)} of {len(params)} parameters, and the scores of "
+            f"{len(labels) - found['scored']} of {len(labels)} crops, are no numbers: the training "
+            "diverged; lower lr"
+        )
+    return found
 
 
-def train(cfg: Any, output: str | Path, arch: Any = None) -> dict[str, Any]:
-    """Trains by `cfg` (a DenseFaceConfig), writes the weights, returns the results.
+def epochs_of(
+    cfg: Any, arch: Any, crops: Crops, mean: float, std: float
+) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Trains on `crops`; after each epoch (mean loss, params), params to be used before the next.
 
     Raises:
-      FileNotFoundError, ValueError: if the data are not there or unfit.
       FloatingPointError: if the loss is not finite.
     """
-    import jax
     import optax
-    from safetensors import numpy as safetensors
     from tqdm import tqdm
 
-    from memobert_jax import datasets, runtime
-    from memobert_jax.encoders import denseface
+    from memobert_jax.encoders.denseface import CLASSES
 
-    arch, output = arch or denseface.PAPER, Path(output)
-    names = {part: getattr(cfg, f"{part}_split") for part in ("train", "validation", "test")}
-    soft = {"train": cfg.soft_labels, "validation": False, "test": False}
-    crops = {part: read(cfg.source, name, soft[part]) for part, name in names.items()}
-    images, shares = crops["train"].images, crops["train"].shares
-    targets = shares if cfg.soft_labels else np.eye(8, dtype=np.float32)[crops["train"].classes]
-    mean, std = float(images.mean()), float(max(images.std(), 1.0))
+    images, targets = crops.images, crops.shares
+    if not cfg.soft_labels:
+        targets = np.eye(len(CLASSES), dtype=np.float32)[crops.classes]
     params, tx = initial(arch.shapes(), cfg.seed), optax.adam(cfg.lr)
     opt_state, step = tx.init(trainable(params)[0]), make_step(arch, tx, mean, std)
-
-    @jax.jit
-    def predict(params, images):
-        values = ((images.astype(np.float32) - mean) / std)[..., None]
-        return jax.nn.log_softmax(denseface.network(arch, params, values, train=False)[1])
-
-    size, epochs, best = min(cfg.batch, len(images)), [], None
+    size = min(cfg.batch, len(images))
     for epoch in tqdm(range(cfg.epochs), desc="train_denseface", unit="epoch"):
         rng = np.random.default_rng((cfg.seed, epoch))
         order, losses = rng.permutation(len(images)), []
@@ -181,15 +118,50 @@ def train(cfg: Any, output: str | Path, arch: Any = None) -> dict[str, Any]:
         mean_loss = float(np.mean([float(loss) for loss in losses]))
         if not np.isfinite(mean_loss):
             raise FloatingPointError(f"the loss of epoch {epoch} is {mean_loss}: lower lr")
-        found = score(predict, params, crops["validation"], size)
-        epochs.append({"epoch": epoch, "loss": mean_loss, "validation": found["accuracy"]})
+        yield mean_loss, params
+
+
+def train(cfg: Any, output: str | Path, arch: Any = None) -> dict[str, Any]:
+    """Trains by `cfg` (a DenseFaceConfig), writes the weights, returns the results.
+
+    Raises:
+      FileNotFoundError, ValueError: if the data are not there or unfit.
+      FloatingPointError: if the loss or a score is not finite.
+      OSError: if `output` cannot be written, before anything is trained.
+    """
+    import jax
+    from safetensors import numpy as safetensors
+
+    from memobert_jax import datasets, runtime
+    from memobert_jax.encoders import denseface
+
+    arch, output = arch or denseface.PAPER, Path(output)
+    check_writable(output)
+    beside = output.with_name(f"{output.name}.json")
+    names = {part: getattr(cfg, f"{part}_split") for part in ("train", "validation", "test")}
+    soft = {"train": cfg.soft_labels, "validation": False, "test": False}
+    crops = {part: read(cfg.source, name, soft[part]) for part, name in names.items()}
+    images = crops["train"].images
+    mean, std = float(images.mean()), float(max(images.std(), 1.0))
+
+    @jax.jit
+    def predict(params, images):
+        values = ((images.astype(np.float32) - mean) / std)[..., None]
+        return jax.nn.log_softmax(denseface.network(arch, params, values, train=False)[1])
+
+    epochs, best = [], None
+    for epoch, (loss, params) in enumerate(epochs_of(cfg, arch, crops["train"], mean, std)):
+        found = score(predict, params, crops["validation"], cfg.batch)
+        epochs.append({"epoch": epoch, "loss": loss, "validation": found["accuracy"]})
         if best is None or found["accuracy"] > best[1]["accuracy"]:
-            best = epoch, found, jax.device_get(params)
+            best = epoch, found, {name: np.array(values) for name, values in params.items()}
+            beside.unlink(missing_ok=True)  # what an earlier run says is not of these weights
+            datasets.write_atomically(output, functools.partial(safetensors.save_file, best[2]))
     epoch, validation, params = best
     results = {
         "epoch": epoch,
         "validation": validation,
-        "test": score(predict, params, crops["test"], size),
+        "test": score(predict, params, crops["test"], cfg.batch),
         "crops": {part: len(found.images) for part, found in crops.items()},
         "left_out": {part: dict(found.left_out) for part, found in crops.items()},
         "mean": mean,
@@ -199,13 +171,24 @@ def train(cfg: Any, output: str | Path, arch: Any = None) -> dict[str, Any]:
         "hardware": runtime.hardware(),
         "revision": runtime.git_revision(),
     }
-    params = {name: np.ascontiguousarray(values) for name, values in params.items()}
-    datasets.write_atomically(output, lambda path: safetensors.save_file(params, path))
     text = json.dumps(results, indent=1) + "\n"
-    datasets.write_atomically(
-        output.with_name(f"{output.name}.json"), lambda path: Path(path).write_text(text)
-    )
+    datasets.write_atomically(beside, lambda path: Path(path).write_text(text))
     return results
+
+
+def check_writable(output: Path) -> None:
+    """Makes the folder of a file to write.
+
+    Raises:
+      OSError: if nothing can be written there.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        raise OSError(f"{output} cannot be written ({error}); give another --output") from error
+    if output.is_dir():
+        raise IsADirectoryError(f"{output} is a folder; give the file to write as --output")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -81,6 +81,22 @@ def test_votes_are_shares_without_those_that_stand_alone(source, tmp_path):
     assert sum(shares.values()) == pytest.approx(1)
 
 
+def test_a_configuration_under_another_name_keeps_its_pictures(source, tmp_path):
+    kit.run_build("fer_plus", source, tmp_path / "data", config="votes", config_name="mine")
+    data = kit.read_dataset(tmp_path / "data" / "fer_plus" / "mine" / "1.0.0")
+    assert [clip["emotion"] for clip in data["train"]].count(-1) == 1
+    with pytest.raises(ValueError, match="other input or settings: fingerprint"):
+        kit.run_build("fer_plus", source, tmp_path / "data", config_name="mine")
+
+
+def test_a_row_without_a_name_gets_one_that_no_other_row_has(tmp_path):
+    folder = write_source(tmp_path / "source", ("Training",) * 2, ("9,0,0,0,0,0,0,0,0,0",) * 2)
+    path = folder / "fer2013new.csv"
+    text = path.read_text().replace("fer0000000.png", "")
+    path.write_text(text.replace("fer0000001.png", "fer0000000.png"))
+    assert [name for name, *_ in votes.read_votes(folder)] == ["row0000000", "fer0000000.png"]
+
+
 def test_every_picture_is_counted_under_one_reason(source, tmp_path):
     kit.run_build("fer_plus", source, tmp_path / "data")
     ledgers = kit.read_ledgers(tmp_path / "data" / "fer_plus" / "majority" / "1.0.0")
@@ -94,6 +110,14 @@ def test_a_built_dataset_is_not_built_again_and_other_votes_are_noticed(source, 
     kit.run_build("fer_plus", source, tmp_path / "data")
     assert "already whole" in kit.run_build("fer_plus", source, tmp_path / "data")
     write_source(source, all_votes=(*VOTES[:-1], "10,0,0,0,0,0,0,0,0,0"))
+    with pytest.raises(ValueError, match="other input or settings: fingerprint"):
+        kit.run_build("fer_plus", source, tmp_path / "data")
+
+
+def test_other_pictures_of_the_same_size_are_noticed(source, tmp_path):
+    kit.run_build("fer_plus", source, tmp_path / "data")
+    path = source / "fer2013.csv"
+    path.write_text(path.read_text().replace("0,0 0 0", "0,0 0 1", 1))
     with pytest.raises(ValueError, match="other input or settings: fingerprint"):
         kit.run_build("fer_plus", source, tmp_path / "data")
 
@@ -143,13 +167,20 @@ def test_extraction_settings_are_refused(source, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("given", "reason", "shares"),
     [
-        ({"neutral": 5, "sadness": 5}, Reason.NO_MAJORITY),
-        ({"neutral": 6, "sadness": 4}, None),
-        ({"neutral": 1}, Reason.NO_MAJORITY),
-        ({"nf": 2}, Reason.NOT_A_FACE),
+        ({"neutral": 5, "sadness": 5}, Reason.NO_MAJORITY, {"neutral": 0.5, "sadness": 0.5}),
+        ({"neutral": 6, "sadness": 4}, None, {"neutral": 0.6, "sadness": 0.4}),
+        ({"neutral": 1}, Reason.NO_MAJORITY, {}),
+        ({"nf": 2}, Reason.NOT_A_FACE, {}),
+        ({"neutral": 3, "nf": 7}, Reason.NOT_A_FACE, {}),
+        ({"unknown": 4, "neutral": 3, "sadness": 3}, Reason.NO_MAJORITY,
+         {"neutral": 0.5, "sadness": 0.5}),
+        ({"unknown": 5, "nf": 5}, Reason.NO_MAJORITY, {}),
     ],
-)
-def test_a_majority_is_more_than_half_of_the_votes_that_count(given, reason):
-    assert votes.label(given).reason == reason
+)  # fmt: skip
+def test_a_majority_is_more_than_half_of_the_votes_that_count(given, reason, shares):
+    found = votes.label(given)
+    assert found.reason == reason
+    named = dict(zip(record.EMOTIONS, found.emotions, strict=False))
+    assert {name: share for name, share in named.items() if share} == shares

@@ -158,6 +158,14 @@ def test_weights_of_another_network_are_refused(path):
         denseface.load(path, wider)
 
 
+def test_tensors_that_the_network_has_not_are_named(path, tmp_path):
+    other = tmp_path / "other.safetensors"
+    tensors = safetensors.load_file(path) | {"block9.conv": np.zeros(3, np.float32)}
+    safetensors.save_file(tensors, other)
+    with pytest.raises(ValueError, match=r"1 tensors that are none .* \['block9\.conv'\]"):
+        denseface.load(other, TINY)
+
+
 def test_weights_that_are_not_whole_are_refused(path, tmp_path):
     short = tmp_path / "short.safetensors"
     short.write_bytes(path.read_bytes()[:-10])

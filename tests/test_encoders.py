@@ -1,7 +1,13 @@
 """The front ends: what a row is made of, and that company never changes it."""
 
+import concurrent.futures
+import contextlib
+import dataclasses
+import threading
+
 import clip_samples
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -157,3 +163,24 @@ def test_an_encoder_without_bands_needs_no_statistics():
 def test_missing_statistics_are_refused(statistics):
     with pytest.raises(ValueError, match="'logmel' is normalised with the mean and std of 80"):
         encoder.normalise(logmel.ENCODER, np.zeros((1, 480), np.float32), statistics)
+
+
+def test_threads_that_start_together_put_the_weights_on_the_device_once(monkeypatch):
+    weights, both, put = np.ones(3), threading.Barrier(2), []
+    one = dataclasses.replace(
+        pixels.ENCODER, params=weights, compute=lambda params, chunk: chunk * params.sum(), batch=1
+    )
+    device_put = jax.device_put
+
+    def watched(values, place):
+        if values is weights:
+            put.append(place)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.5)  # for the other thread, which must not come
+        return device_put(values, place)
+
+    monkeypatch.setattr(jax, "device_put", watched)
+    function = encoder.compiled(one, jax.local_devices()[:1])
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(function, [np.zeros((1, 2, 2), np.float32)] * 2))
+    assert len(put) == 1

@@ -74,6 +74,24 @@ def test_like_finds_weights_that_were_moved_and_makes_the_same_features(made, tm
         assert ours["speech"].tobytes() == theirs["speech"].tobytes()
 
 
+def test_like_takes_its_own_encoders_by_name_too(made):
+    clips, old, weights = made
+    moved = {"speech": str(weights)}
+    found = request(clips, {"speech": "wav2vec2"}, like=old, weights=moved)
+    assert found == request(clips, like=old, weights=moved)
+
+
+def test_weights_for_an_encoder_of_a_dataset_or_checkpoint_that_has_none_are_refused(made):
+    clips, old, weights = made
+    expected = "face_weights = .*, but the face encoder 'pixels' has no weights: leave them out"
+    with pytest.raises(ValueError, match=expected):
+        request(clips, like=old, weights={"speech": str(weights), "face": str(weights)})
+    metadata = features.FeaturesDataset(old, "train").metadata
+    given = {"speech": str(weights), "face": str(weights)}
+    with pytest.raises(ValueError, match=expected):
+        Featurizer(metadata["encoders"], metadata["normalisation"], given)
+
+
 def test_a_run_is_continued_with_weights_that_were_moved(made):
     clips, old, weights = made
     cfg = EncodersConfig(speech="wav2vec2", speech_weights=str(weights))
@@ -129,6 +147,13 @@ def test_the_command_line_names_a_folder_that_is_not_there(made, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_command_line_takes_the_encoder_of_like_by_its_name(made, tmp_path):
+    command = [sys.executable, "-m", "memobert_jax.featurize", f"--input={made[0]}"]
+    command += [f"--output={tmp_path / 'out'}", f"--like={made[1]}", "--speech_encoder=wav2vec2"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "give --speech_weights=PATH of the weights with sha256" in done.stderr
+
+
 @pytest.fixture
 def loud(monkeypatch):
     """A front end that gives no number for clip 1."""
@@ -158,6 +183,16 @@ def test_clips_without_finite_features_are_dropped_counted_and_named(loud, tmp_p
     assert metadata["ledger"]["kept_s"] == pytest.approx(12.0)
     assert metadata["ledger"]["dropped"]["not_finite"] == {"seconds": 0.5, "count": 1}
     assert "dropped, not_finite: 1 clips (clip1; all in metadata.json)" in report
+
+
+def test_sound_beyond_what_the_encoder_hears_is_counted(made, tmp_path):
+    long = [clip_samples.clip(i, crops=1, seconds=s) for i, s in enumerate((10.05, 12.0, 11.5))]
+    clips = datasets.write(tmp_path / "clips", "clips", {"train": long})
+    weights = {"speech": str(made[2])}
+    report = featurize(clips, tmp_path / "out", request(clips, like=made[1], weights=weights))
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert metadata["speech_cut"] == {"clips": 2, "seconds": pytest.approx(3.5)}
+    assert "speech cut: 3.5 s at the end of 2 clips are beyond what the speech encoder" in report
 
 
 def test_a_split_without_any_finite_features_is_an_error(loud, tmp_path):

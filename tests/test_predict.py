@@ -151,6 +151,44 @@ def test_a_long_text_is_cut_and_counted(loaded):
 
 
 @pytest.fixture
+def loud(loaded, monkeypatch):
+    """A front end that gives no number for a clip that says "happy"."""
+    made = loaded.featurizer
+
+    def patched(clips):
+        items = made(clips)
+        for item in items:
+            if "happy" in item["text"]:
+                item["speech"] = np.full_like(item["speech"], np.nan)
+        return items
+
+    monkeypatch.setattr(loaded, "featurizer", patched)
+
+
+def test_a_clip_without_finite_features_costs_itself_alone(loaded, request):
+    clips = [clip_samples.clip(0), clip_samples.clip(1, text="happy"), clip_samples.clip(2)]
+    expected = loaded([clips[0], clips[2]])
+    request.getfixturevalue("loud")
+    one, bad, two = loaded(clips)
+    for found, wanted in zip((one, two), expected, strict=True):
+        assert "reasons" not in found
+        for name, p in wanted["probabilities"]["TFS"].items():
+            assert found["probabilities"]["TFS"][name] == pytest.approx(p, abs=1e-5)
+    assert (bad["probabilities"], bad["partial"]) == ({}, [])
+    assert bad["reasons"] == {"not_finite": {"seconds": pytest.approx(0.5), "count": 1}}
+
+
+def test_an_utterance_without_finite_features_is_counted_as_dropped(loaded, loud, films):
+    cfg = predict.extraction(loaded.metadata, ())
+    ((lines, told),) = predict.predict(loaded, [str(films / "talking.mp4")], cfg)
+    assert [list(line.get("reasons", ())) for line in lines] == [["not_finite"], []]
+    assert told["clips"] == 1
+    assert told["dropped"]["not_finite"] == {"seconds": pytest.approx(1.2), "count": 1}
+    seconds = sum(entry["seconds"] for entry in told["dropped"].values())
+    assert told["kept_s"] + seconds == pytest.approx(told["duration_s"])
+
+
+@pytest.fixture
 def quiet(monkeypatch):
     """Leaves the settings of the test process alone."""
     for name in ("quiet_libraries", "cache_compilations"):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from memobert_jax import datasets, record, train_denseface
+from memobert_jax import crops, datasets, record, train_denseface
 from memobert_jax.config import DenseFaceConfig
 from memobert_jax.encoders import denseface, encoder
 
@@ -86,10 +86,10 @@ def test_crops_without_a_label_are_counted_and_serve_with_soft_labels_only(tmp_p
         clip(4, rng, emotion=record.EMOTIONS.index("calm")),
     ]
     folder = datasets.write(tmp_path, "clips", {"train": clips})
-    hard = train_denseface.read(folder, "train", soft=False)
+    hard = crops.read(folder, "train", soft=False)
     assert len(hard.images) == 1
     assert hard.left_out == {"no_face": 1, "no_label": 2, "label_of_no_class": 1}
-    soft = train_denseface.read(folder, "train", soft=True)
+    soft = crops.read(folder, "train", soft=True)
     assert soft.classes.tolist() == [0, -1]
     np.testing.assert_array_equal(soft.shares, np.eye(8)[[0, 1]])
 
@@ -97,7 +97,7 @@ def test_crops_without_a_label_are_counted_and_serve_with_soft_labels_only(tmp_p
 def test_a_split_without_labels_is_refused(tmp_path):
     folder = clip_samples.dataset(tmp_path, {"train": 1}, crops=0)
     with pytest.raises(ValueError, match=r"has no labelled face crop; left out: .*'no_face': 1"):
-        train_denseface.read(folder, "train", soft=False)
+        crops.read(folder, "train", soft=False)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_without_weights(source, tmp_path, monkeypatch):
@@ -109,12 +109,49 @@ def test_a_loss_that_is_not_finite_ends_the_training_without_weights(source, tmp
     assert not path.exists()
 
 
+@pytest.fixture(params=["stem", "classes.bias"])
+def lost_after_one(request, monkeypatch):
+    """A training one of whose parameters is no number from the second epoch on."""
+
+    def epochs(cfg, arch, *_):
+        params = train_denseface.initial(arch.shapes(), cfg.seed)
+        yield 1.0, params
+        yield 1.0, params | {request.param: params[request.param] * np.nan}
+
+    monkeypatch.setattr(train_denseface, "epochs_of", epochs)
+
+
+def test_parameters_that_are_no_numbers_end_the_training_and_the_best_weights_stay(
+    source, tmp_path, lost_after_one
+):
+    path = tmp_path / "out.safetensors"
+    beside = path.with_name("out.safetensors.json")
+    beside.write_text("of an earlier run")
+    with pytest.raises(FloatingPointError, match=r"1 of \d+ parameters, .* are no numbers"):
+        train_denseface.train(config(source), path, TINY)
+    expected = train_denseface.initial(TINY.shapes(), config(source).seed)
+    found = denseface.load(path, TINY).params
+    np.testing.assert_array_equal(found["stem"], expected["stem"])
+    assert not beside.exists()
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "file").touch()
+    nowhere = config(tmp_path / "nowhere")
+    with pytest.raises(OSError, match=r"file/out\.safetensors cannot be written .* give another"):
+        train_denseface.train(nowhere, tmp_path / "file" / "out.safetensors", TINY)
+    with pytest.raises(IsADirectoryError, match="is a folder; give the file to write"):
+        train_denseface.train(nowhere, tmp_path, TINY)
+    train_denseface.check_writable(tmp_path / "new" / "folder" / "out.safetensors")
+    assert (tmp_path / "new" / "folder").is_dir()
+
+
 def test_augmentation_moves_and_mirrors_but_keeps_the_picture():
     images = np.zeros((200, 64, 64), np.uint8)
     images[:, 30, 10] = 255
-    moved = train_denseface.augmented(images, 2, np.random.default_rng(0))
+    moved = crops.augmented(images, 2, np.random.default_rng(0))
     places = {tuple(np.argwhere(image)[0].tolist()) for image in moved}
     assert {row for row, _ in places} == {28, 29, 30, 31, 32}
     assert {column for _, column in places} == {*range(8, 13), *range(51, 56)}
-    same = train_denseface.augmented(images, 0, np.random.default_rng(0))
+    same = crops.augmented(images, 0, np.random.default_rng(0))
     assert all((a == images[0]).all() or (a == images[0][:, ::-1]).all() for a in same)

@@ -178,6 +178,15 @@ def test_truncated_weights_are_refused(folder, size):
         wav2vec2.load(folder)
 
 
+def test_numbers_of_a_type_that_numpy_has_not_are_no_damage(folder):
+    path = folder / "model.safetensors"
+    header = {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(ValueError, match=r"tensors of type BF16, .* save them as float32"):
+        wav2vec2.load(folder)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no .*config\.json: expected a wav2vec 2\.0"):
         wav2vec2.load(tmp_path / "nowhere")
@@ -201,6 +210,7 @@ def edit(folder, **values):
     [
         ({"model_type": "bert"}, "model_type = 'bert'; only 'wav2vec2' is known"),
         ({"conv_dim": None}, r"lacks \['conv_dim'\]"),
+        ({"add_adapter": True}, "add_adapter = True; only False"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu'; only 'gelu'"),
         ({"feat_extract_norm": "batch"}, "feat_extract_norm = 'batch'; expected 'group' or"),
     ],
@@ -209,6 +219,21 @@ def test_the_configuration_of_another_network_is_refused(folder, values, message
     edit(folder, **values)
     with pytest.raises(ValueError, match=message):
         wav2vec2.load(folder)
+
+
+@pytest.mark.parametrize("name", ["add_adapter", "hidden_act", "feat_extract_activation"])
+def test_a_configuration_that_does_not_name_what_is_usual_is_read(folder, name):
+    expected = wav2vec2_checkpoint.load(folder)[0]
+    edit(folder, **{name: None})
+    assert wav2vec2_checkpoint.load(folder)[0] == expected
+
+
+def test_the_same_weights_under_another_configuration_are_another_encoder(folder):
+    expected = wav2vec2.load(folder).identity()
+    edit(folder, vocab_size=77)
+    assert wav2vec2.load(folder).identity() == expected
+    edit(folder, num_attention_heads=1)
+    assert wav2vec2.load(folder).identity() != expected
 
 
 def test_a_damaged_configuration_is_refused(folder):

@@ -97,6 +97,13 @@ def load(path: str | Path, arch: Architecture = PAPER) -> Encoder:
       FileNotFoundError, ValueError: if they are not there, not whole, or of another network.
     """
     tensors, sha256 = weights.read(path)
+    params = weights.checked(tensors, arch.shapes(), path)
+    surplus = sorted(set(tensors) - set(params))
+    if surplus:
+        raise ValueError(
+            f"{path} has {len(surplus)} tensors that are none of this network's, such as "
+            f"{surplus[:3]}: give a file that train_denseface wrote"
+        )
     return Encoder(
         name="denseface",
         version=1,
@@ -107,7 +114,7 @@ def load(path: str | Path, arch: Architecture = PAPER) -> Encoder:
         batch=16,
         prepare=prepare,
         compute=lambda params, chunk: jnp.concatenate(features(arch, params, chunk[..., None]), 1),
-        params=weights.checked(tensors, arch.shapes(), path),
+        params=params,
         classes=len(CLASSES),
         normalised="media",
     )

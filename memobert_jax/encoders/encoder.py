@@ -9,6 +9,8 @@ device and for many.
 
 import dataclasses
 import functools
+import math
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,7 +28,7 @@ class Encoder:
 
     Attributes:
       name, version: what a checkpoint remembers; another version may give other features.
-      weights_sha256: of the weights file; '' without weights.
+      weights_sha256: of the weights and, where it is read too, of their configuration; '' without.
       width: columns of a row.
       rate_hz: rows per second.
       bands: columns over which normalisation statistics repeat, as they are fitted on the training
@@ -35,6 +37,7 @@ class Encoder:
       prepare: media of a clip -> `Prepared`, on the host.
       compute: params, one chunk [...] -> f32 [rows of a chunk, width + classes], in JAX.
       params: the weights, a tree of arrays.
+      longest_s: seconds of a clip's media that are seen; what comes after is not.
       classes: columns behind `width` with the probabilities of expression classes.
       normalised: what the statistics are of and are removed from: the 'rows' that come out, or
         the 'media' in the chunks that go in.
@@ -50,6 +53,7 @@ class Encoder:
     prepare: Callable[[Any], Prepared]
     compute: Callable[[Any, jax.Array], jax.Array]
     params: Any = ()
+    longest_s: float = math.inf
     classes: int = 0
     normalised: str = "rows"
 
@@ -75,8 +79,14 @@ def compiled(encoder: Encoder, devices: Sequence[jax.Device] | None = None) -> F
         return jax.local_devices() if devices is None else list(devices)
 
     @functools.cache
-    def params(number: int) -> Any:
+    def put(number: int) -> Any:
         return jax.device_put(encoder.params, places()[number])
+
+    lock = threading.Lock()
+
+    def params(number: int) -> Any:
+        with lock:  # threads that start together would each put the weights on the device
+            return put(number)
 
     @jax.jit
     def program(params: Any, chunks: jax.Array) -> jax.Array:

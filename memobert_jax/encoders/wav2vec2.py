@@ -52,6 +52,7 @@ def load(folder: str | Path) -> Encoder:
         prepare=functools.partial(prepare, arch),
         compute=functools.partial(compute, arch),
         params=params,
+        longest_s=MAX_S,
     )
 
 

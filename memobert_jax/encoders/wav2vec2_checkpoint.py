@@ -5,6 +5,7 @@ weight norm of the positional convolution in either spelling.
 """
 
 import dataclasses
+import hashlib
 import json
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from absl import logging
 from memobert_jax.encoders import weights
 
 _FIXED = {"hidden_act": "gelu", "feat_extract_activation": "gelu", "add_adapter": False}
+"""What is known here, and what a configuration means that does not name it: older ones do not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Architecture:
             counts.append((counts[-1] - kernel) // stride + 1)
         return counts[1:]
 
+    def normed(self, conv: int) -> bool:
+        """Whether a norm follows convolution number `conv`."""
+        return self.feat_extract_norm == "layer" or conv == 0
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the tensors in a checkpoint."""
         hidden, conv = self.hidden_size, self.conv_dim
@@ -58,7 +64,7 @@ class Architecture:
             found[f"{name}.conv.weight"] = (width, conv[i - 1] if i else 1, kernel)
             if self.conv_bias:
                 found[f"{name}.conv.bias"] = (width,)
-            if self.feat_extract_norm == "layer" or i == 0:
+            if self.normed(i):
                 affine(f"{name}.layer_norm", width)
         affine("feature_projection.layer_norm", conv[-1])
         affine("feature_projection.projection", hidden, conv[-1])
@@ -94,12 +100,12 @@ def architecture(path: Path) -> Architecture:
     except ValueError as error:
         raise ValueError(f"{path} is no JSON: {error}. Copy or download it again.") from error
     hints = typing.get_type_hints(Architecture)
-    lacking = [name for name in ("model_type", *hints, *_FIXED) if name not in config]
+    lacking = [name for name in ("model_type", *hints) if name not in config]
     if lacking:
         raise ValueError(f"{path} lacks {lacking}; expected the configuration of a wav2vec2 model")
     expected = {"model_type": "wav2vec2", **_FIXED}
     for name, value in expected.items():
-        if config[name] != value:
+        if config.setdefault(name, value) != value:
             raise ValueError(f"{path} has {name} = {config[name]!r}; only {value!r} is known here")
     if config["feat_extract_norm"] not in ("group", "layer"):
         raise ValueError(
@@ -111,7 +117,7 @@ def architecture(path: Path) -> Architecture:
 
 
 def load(folder: str | Path) -> tuple[Architecture, dict[str, Any], str]:
-    """(architecture, params of `wav2vec2.network`, sha256 of the weights) of a checkpoint folder.
+    """(architecture, params of `wav2vec2.network`, sha256 of the two) of a checkpoint folder.
 
     Heads of other tasks (a fine-tuned CTC model, the quantiser of pre-training) are ignored, which
     a warning says.
@@ -142,7 +148,9 @@ def load(folder: str | Path) -> tuple[Architecture, dict[str, Any], str]:
         )
     if rest:
         logging.warning("%s: ignored, as no part of the encoder: %s", path, ", ".join(rest))
-    return arch, params_of(arch, known), sha256
+    # the same tensors under another configuration give other features
+    identity = json.dumps([dataclasses.asdict(arch), sha256], sort_keys=True)
+    return arch, params_of(arch, known), hashlib.sha256(identity.encode()).hexdigest()
 
 
 def _plain(name: str) -> str:
@@ -167,7 +175,7 @@ def params_of(arch: Architecture, tensors: Mapping[str, np.ndarray]) -> dict[str
     def conv(i: int) -> dict[str, Any]:
         name = f"feature_extractor.conv_layers.{i}"
         found = affine(f"{name}.conv")
-        return found | ({"norm": affine(f"{name}.layer_norm")} if _normed(arch, i) else {})
+        return found | ({"norm": affine(f"{name}.layer_norm")} if arch.normed(i) else {})
 
     def layer(i: int) -> dict[str, Any]:
         name = f"encoder.layers.{i}"
@@ -191,7 +199,3 @@ def params_of(arch: Architecture, tensors: Mapping[str, np.ndarray]) -> dict[str
             lambda *each: np.stack(each), *[layer(i) for i in range(arch.num_hidden_layers)]
         ),
     }
-
-
-def _normed(arch: Architecture, conv: int) -> bool:
-    return arch.feat_extract_norm == "layer" or conv == 0

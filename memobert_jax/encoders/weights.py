@@ -14,7 +14,7 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is not whole, or no safetensors file.
+      ValueError: if it is not whole, no safetensors file, or of numbers that NumPy has not.
     """
     import safetensors
     from safetensors import numpy
@@ -25,7 +25,12 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
     data = path.read_bytes()
     try:
         tensors = numpy.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise ValueError(
+            f"{path} has tensors of type {error.args[0]}, which is not supported: save them as "
+            "float32 (F32)"
+        ) from error
+    except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise ValueError(
             f"{path} ({len(data)} bytes) is no whole safetensors file: {error}. Copy or download "
             "it again."

@@ -179,6 +179,24 @@ def failed(
     return timeline.ledger()
 
 
+def less(
+    ledger: Mapping[str, Any], dropped: Iterable[Mapping[str, Mapping[str, float]]]
+) -> dict[str, Any]:
+    """A ledger, or totals, of which some kept clips were dropped after all.
+
+    Args:
+      ledger: of a video, or merged.
+      dropped: for each such clip, its reason -> {"seconds", "count"}.
+    """
+    found = {reason: dict(entry) for reason, entry in ledger.get("dropped", {}).items()}
+    clips, kept_s = ledger["clips"], ledger["kept_s"]
+    for clip in dropped:
+        for reason, entry in clip.items():
+            _add(found, reason, entry["seconds"], entry["count"])
+            clips, kept_s = clips - entry["count"], kept_s - entry["seconds"]
+    return {**ledger, "clips": clips, "kept_s": kept_s, "dropped": dict(sorted(found.items()))}
+
+
 def merge(ledgers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Totals over videos: {"videos", "videos_with_clips", "duration_s", "clips", "kept_s",
     "dropped", "notes"}; `dropped` and `notes` as in a video's ledger."""

@@ -1,8 +1,9 @@
 """TFDS builder of FER+: each picture is a clip of one face crop, without text and sound."""
 
+import dataclasses
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,13 @@ from tfds_builders.extraction import Source
 from tfds_builders.fer_plus import votes
 
 
+@dataclasses.dataclass(eq=False)
+class VotesConfig(ClipsConfig):
+    """A configuration that says whether pictures without a majority are kept."""
+
+    unlabelled: bool = False
+
+
 class Builder(ClipsBuilder):
     """Pictures of FER+.
 
@@ -29,19 +37,28 @@ class Builder(ClipsBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
     BUILDER_CONFIGS: ClassVar[list[ClipsConfig]] = [
-        ClipsConfig(name="majority", description="Pictures with a majority for one emotion."),
-        ClipsConfig(name="votes", description="Also pictures without a majority, unlabelled."),
+        VotesConfig(name="majority", description="Pictures with a majority for one emotion."),
+        VotesConfig(
+            name="votes", description="Also pictures without one, unlabelled.", unlabelled=True
+        ),
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         f"manual_dir is a folder with {votes.PIXELS_FILE} (FER2013) and {votes.VOTES_FILE} (FER+)."
     )
 
     def list_sources(self, manual_dir: Path) -> list[Source]:
-        """One source a picture, in order of the files; its label says whether it is kept."""
+        """One source a picture, in order of the files.
+
+        The labels also have what only the fingerprint needs: the pictures, and what is kept.
+        """
         if self.builder_config.extract != ExtractConfig():
             raise ValueError("--extract.* has no effect on fer_plus: leave it out")
+        made_of = {
+            "pictures": votes.digest(manual_dir),
+            "unlabelled": self.builder_config.unlabelled,
+        }
         return [
-            Source(name, split=split, labels={"emotion": label.emotion, "emotions": label.emotions})
+            Source(name, split=split, labels={"label": label} | made_of)
             for name, split, label in votes.read_votes(manual_dir)
         ]
 
@@ -50,7 +67,7 @@ class Builder(ClipsBuilder):
         sources, folder = self.sources(manual_dir), Path(self.data_dir)
         timelines = {split: ledger.Timeline(split, "", "", 0.0) for split in votes.SPLITS.values()}
         records: dict[str, list[bytes]] = {split: [] for split in timelines}
-        for split, item, reason in self._pictures(manual_dir):
+        for split, item, reason in self._pictures(sources, manual_dir):
             if item is None:
                 timelines[split].drop(reason, 0.0, 0.0)
                 continue
@@ -81,29 +98,23 @@ class Builder(ClipsBuilder):
             ledger=ledger.merge(ledgers.values()) | {"videos": len(sources)},
         )
 
-    def _pictures(self, folder: Path) -> Iterator[tuple[str, dict[str, Any] | None, Reason | None]]:
+    def _pictures(
+        self, sources: Sequence[Source], folder: Path
+    ) -> Iterator[tuple[str, dict[str, Any] | None, Reason | None]]:
         """(split, clips-record or None, why it is None) of each picture."""
-        rows = itertools.zip_longest(votes.read_votes(folder), votes.read_pixels(folder))
-        for number, (voted, drawn) in enumerate(rows):
-            if voted is None or drawn is None or voted[1] != drawn[0]:
+        rows = itertools.zip_longest(sources, votes.read_pixels(folder))
+        for number, (source, drawn) in enumerate(rows):
+            if source is None or drawn is None or source.split != drawn[0]:
                 raise ValueError(
                     f"row {number + 1} of {votes.PIXELS_FILE} and of {votes.VOTES_FILE} in "
                     f"{folder} are not of the same picture; the files must be of the same release, "
                     "in their original order"
                 )
-            name, split, label = voted
-            wanted = label.reason is None or (
-                label.emotions and self.builder_config.name == "votes"
-            )
-            yield (
-                (split, _clip(name, label, drawn[1]), None)
-                if wanted
-                else (
-                    split,
-                    None,
-                    label.reason,
-                )
-            )
+            label = source.labels["label"]
+            if label.reason is None or (label.emotions and self.builder_config.unlabelled):
+                yield source.split, _clip(source.video_id, label, drawn[1]), None
+            else:
+                yield source.split, None, label.reason
 
     def _write(self, split: str, records: list[bytes], shard_config) -> tfds.core.SplitInfo:
         template, size = self._get_filename_template(split), sum(map(len, records))

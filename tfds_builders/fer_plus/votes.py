@@ -8,21 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from memobert_jax import record
+from memobert_jax.encoders.denseface import CLASSES
+from memobert_jax.media import clips
 from memobert_jax.media.ledger import Reason
 from tfds_builders import tables
 
 PIXELS_FILE, VOTES_FILE = "fer2013.csv", "fer2013new.csv"
 SIDE = 48
-CLASSES = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-)
 OTHERS = {"unknown": Reason.UNKNOWN_EMOTION, "nf": Reason.NOT_A_FACE}
 SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 
@@ -33,7 +25,8 @@ class Label:
 
     Attributes:
       emotion: class id in `record.EMOTIONS`; -1 without a majority.
-      emotions: shares of the votes, in the order of `record.EMOTIONS`; () if it is dropped.
+      emotions: shares of the votes for the eight classes, in the order of `record.EMOTIONS`; () if
+        it has none, or a majority for `unknown` or `nf`.
       reason: why the picture has no label; None if it has one.
     """
 
@@ -52,14 +45,13 @@ def label(votes: Mapping[str, int]) -> Label:
       votes: class, `unknown` and `nf` (not a face) -> number of votes.
     """
     counted = {name: count for name, count in votes.items() if count > 1}
-    if not counted:
-        return Label(-1, (), Reason.NO_MAJORITY)
-    top = max(counted, key=counted.__getitem__)
-    if top in OTHERS:
+    top = max(counted, key=counted.__getitem__, default="")
+    majority = bool(counted) and 2 * counted[top] > sum(counted.values())
+    if majority and top in OTHERS:
         return Label(-1, (), OTHERS[top])
     total = sum(counted.get(name, 0) for name in CLASSES)
-    shares = tuple(counted.get(name, 0) / total for name in record.EMOTIONS)
-    if 2 * counted[top] <= sum(counted.values()):
+    shares = tuple(counted.get(name, 0) / total for name in record.EMOTIONS) if total else ()
+    if not majority:
         return Label(-1, shares, Reason.NO_MAJORITY)
     return Label(record.EMOTIONS.index(top), shares, None)
 
@@ -78,9 +70,25 @@ def read_votes(folder: Path) -> list[tuple[str, str, Label]]:
         votes = {name: tables.number(row[name], where, absent=0.0) for name in names}
         if not all(count.is_integer() and 0 <= count <= 10 for count in votes.values()):
             raise ValueError(f"{where}: votes {votes}; expected whole numbers from 0 to 10")
-        name = row["image name"] or f"fer{number:07d}.png"
+        name = row["image name"] or f"row{number:07d}"  # no name that another row has
         found.append((name, _split(row["usage"], where), label(votes)))
     return found
+
+
+def digest(folder: Path) -> str:
+    """sha256 of fer2013.csv.
+
+    Raises:
+      FileNotFoundError: if the file is missing.
+    """
+    return clips.sha256(_pixels_file(folder))
+
+
+def _pixels_file(folder: Path) -> Path:
+    path = folder / PIXELS_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; it needs the columns emotion,pixels,Usage")
+    return path
 
 
 def read_pixels(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -89,9 +97,7 @@ def read_pixels(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     Raises:
       FileNotFoundError, ValueError: if the file is missing or a row is no picture.
     """
-    path = folder / PIXELS_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; it needs the columns emotion,pixels,Usage")
+    path = _pixels_file(folder)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         if not {"pixels", "Usage"} <= set(reader.fieldnames or ()):
