@@ -116,7 +116,7 @@ def _identity(key: str, value: Any) -> Any:
         kind = f"{found.pieces.kind} of {found.vocab_size} pieces"
         return f"{kind}, fingerprint {value['fingerprint']}"
     if key == "model":
-        free = ("dropout", "init_std", "dtype", "remat")
+        free = ("dropout", "attention_dropout", "init_std", "dtype", "remat")
         return {k: v for k, v in value.items() if k not in free}
     if key == "data":
         return [{k: v for k, v in source.items() if k != "path"} for source in value]

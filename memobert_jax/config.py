@@ -166,6 +166,9 @@ class ModelConfig:
     mlp: int = field(3072, "width of the feed-forward layer", POSITIVE)
     max_positions: int = field(512, "rows of each position table", POSITIVE)
     dropout: float = field(0.1, "dropout of embeddings and residual branches", BELOW_ONE)
+    attention_dropout: float = field(
+        0.0, "dropout of attention weights; above 0 no fused kernel can compute them", BELOW_ONE
+    )
     norm_eps: float = field(1e-12, "epsilon of every layer norm", POSITIVE)
     init_std: float = field(0.02, "standard deviation of the initial weights", POSITIVE)
     dtype: str = field(
@@ -196,8 +199,9 @@ class MaskingConfig:
     mode: str = field(
         "default",
         "paper: one dice a clip, 80/10/10; head: every span zeroed; default: as paper, with at "
-        "least one target a clip, last frames reachable, spans apart",
-        one_of("default", "paper", "head"),
+        "least one target a clip, last frames reachable, spans apart; single: pieces and frames "
+        "one by one, frames zeroed, at least one target a clip",
+        one_of("default", "paper", "head", "single"),
     )
     text_ratio: float = field(0.15, "share of words masked", SHARE)
     face_ratio: float = field(0.20, "share of face frames masked", SHARE)
@@ -263,8 +267,8 @@ class DataConfig:
         0.25, "places of a buffer that one objective can predict in a row; more are counted", SHARE
     )
     max_text: int = field(32, "tokens of a clip with [CLS] and [SEP]; longer are dropped", POSITIVE)
-    max_face: int = field(36, "face frames of a clip; the first are kept", POSITIVE, "frames")
-    max_speech: int = field(64, "speech rows of a clip; the first are kept", POSITIVE, "rows")
+    max_face: int = field(36, "face frames of a clip; the first are kept", NOT_NEGATIVE, "frames")
+    max_speech: int = field(64, "speech rows of a clip; the first are kept", NOT_NEGATIVE, "rows")
     skip_corrupt: bool = field(
         False,
         "a damaged record becomes an empty clip and is counted; off: it ends the run",

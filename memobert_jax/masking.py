@@ -1,8 +1,8 @@
 """Which words and frames are hidden and predicted (MEmoBERT §4.2): pure functions of (clip, rng).
 
-Three modes. `paper` and `head` are the authors' two states. `default` is `paper` with three things
+Four modes. `paper` and `head` are the authors' two states. `default` is `paper` with three things
 mended: every clip that has a word or a frame gives at least one target, spans do not overlap, and
-the last frames are reachable.
+the last frames are reachable. `single` is their ablation without whole words and spans (§4.3).
 """
 
 from typing import NamedTuple
@@ -41,13 +41,15 @@ def mask_words(
       ids: i32 [n] word pieces of one clip.
       groups: i32 [n] word of each piece, from 0 without gaps; -1 at special tokens, never masked.
       rng: draws.
-      cfg: ratio and mode. Only `default` guarantees a target.
+      cfg: ratio and mode. Only `default` and `single` guarantee a target; `single` masks pieces.
       mask_id: id of [MASK].
       random_ids: half-open range of the ids that may replace a piece.
     """
+    if cfg.mode == "single":
+        groups = np.where(groups < 0, -1, np.cumsum(groups >= 0) - 1)
     words = int(groups.max(initial=-1)) + 1
     chosen = rng.random(words) < cfg.text_ratio
-    if cfg.mode == "default" and words and not chosen.any():
+    if cfg.mode in ("default", "single") and words and not chosen.any():
         chosen[rng.integers(words)] = True
     targets = groups >= 0
     targets[targets] = chosen[groups[targets]]
@@ -70,11 +72,15 @@ def mask_frames(n: int, rng: np.random.Generator, ratio: float, cfg: MaskingConf
     """Span masking of n frames, one treatment a clip: 80 % zeroed, 10 % replaced, 10 % one frame.
 
     A replaced span shows another span of the clip, without the mask vector; a clip too short for a
-    span has one random frame zeroed. In mode `head` all spans are zeroed.
+    span has one random frame zeroed. In mode `head` all spans are zeroed, in mode `single` frames.
     """
     out = nothing_masked(n)
     if n == 0:
         return out
+    if cfg.mode == "single":
+        chosen = rng.random(n) < ratio
+        chosen[rng.integers(n)] |= not chosen.any()
+        return out._replace(masked=chosen, targets=chosen.copy())
     count = int(n * ratio // cfg.span)
     dice = rng.random() if cfg.mode != "head" else 0.0
     if cfg.mode != "default" and n <= cfg.span + 1:

@@ -1,9 +1,15 @@
-"""Every file of configs/ builds, resolves, and comes back the same from its checkpoint form."""
+"""Every file of configs/ builds, resolves, and comes back the same from its checkpoint form.
+
+The resolved forms stand in `golden/`: a change of a default shows which recipes it changes. With
+GOLDEN=write in the environment they are written instead of compared.
+"""
 
 import importlib
 import inspect
 import json
+import os
 import pkgutil
+from pathlib import Path
 
 import pytest
 import runs
@@ -15,6 +21,7 @@ from memobert_jax.batch import Layout, Widths
 from memobert_jax.config import DenseFaceConfig, EvaluateConfig, PretrainConfig
 from memobert_jax.train import fill_model
 
+GOLDEN = Path(__file__).parent / "golden"
 NAMES = [module.name for module in pkgutil.iter_modules(configs.__path__)]
 WIDTHS = Widths(face=1024, face_emotion=0, speech=480)
 
@@ -44,6 +51,38 @@ def test_a_config_is_locked_and_its_resolved_form_comes_back_equal(name):
     assert found.is_locked
     cfg = resolved(name)
     assert config.from_mapping(type(cfg), json.loads(json.dumps(config.as_dict(cfg)))) == cfg
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_resolved_form_of_a_config_is_the_golden_one(name):
+    path = GOLDEN / f"{name}.json"
+    form = json.dumps(config.as_dict(resolved(name)), indent=1, sort_keys=True) + "\n"
+    if os.environ.get("GOLDEN") == "write":
+        path.write_text(form, "utf-8")
+    assert form == path.read_text("utf-8"), "meant? GOLDEN=write python -m pytest " + __file__
+
+
+def test_every_golden_form_has_its_config():
+    assert {path.stem for path in GOLDEN.iterdir()} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pretrain_paper", {"mlm": 0.4, "mfr": 0.2, "mfc": 0.2, "msr": 0.2}),
+        ("pretrain_paper_no_speech", {"mlm": 0.5, "mfr": 0.25, "mfc": 0.25}),
+        ("pretrain_paper_no_face", {"mlm": 2 / 3, "msr": 1 / 3}),
+    ],
+)
+def test_the_paper_mixes_its_objectives_as_the_authors_did(name, expected):
+    assert resolved(name).objectives.shares(8) == pytest.approx(expected)
+
+
+def test_the_paper_takes_640_clips_a_step_each_in_a_row_of_its_own():
+    cfg = resolved("pretrain_paper")
+    assert (cfg.data.batch_rows, cfg.optim.accumulate, cfg.data.max_clips) == (640, 4, 1)
+    assert cfg.data.row_width == cfg.data.max_text + cfg.data.max_face + cfg.data.max_speech
+    assert (cfg.steps, cfg.optim.warmup_steps, cfg.optim.peak_lr) == (40_000, 4000, 5e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -189,6 +189,16 @@ def test_frames_beyond_the_longest_are_cut_from_the_end(corpus, tokens):
         np.testing.assert_array_equal(view.speech, record["speech"][:12])
 
 
+@pytest.mark.parametrize(("field", "place"), [("max_face", 1), ("max_speech", 2)])
+def test_a_modality_of_no_length_is_left_out_of_the_run(corpus, tokens, field, place):
+    off = {"mfr": 0.0, "mfc": 0.0} if field == "max_face" else {"msr": 0.0}
+    data = TrainData(runs.config(corpus, data={field: 0}, objectives=off), tokens)
+    for view in itertools.chain.from_iterable(map(data.views, range(8))):
+        assert view.lengths[place] == 0
+        assert set(view.targets) == set(data.shares)
+    assert data.batch(0)["clip_valid"].any()
+
+
 def test_a_clip_whose_text_is_too_long_is_dropped_and_counted(tmp_path, tokens):
     rng = np.random.default_rng(0)
     clips = [samples.clip(i, rng) for i in range(6)]

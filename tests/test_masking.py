@@ -227,3 +227,20 @@ def test_the_share_of_hidden_frames_holds_and_every_frame_is_reached(n, hidden):
 
 def test_of_no_frames_none_is_hidden():
     assert not len(hide_frames(0, np.random.default_rng(0), 0.5).masked)
+
+
+def test_single_mode_masks_pieces_and_frames_one_by_one_and_never_none():
+    rng, cfg = np.random.default_rng(0), MaskingConfig(mode="single", text_ratio=0.15)
+    groups = np.array([-1, 0, 0, 0, 1, -1])
+    ids = np.arange(10, 16, dtype=np.int32)
+    words = [mask_words(ids, groups, rng, cfg, MASK, RANDOM).targets for _ in range(DRAWS)]
+    assert not np.array(words)[:, [0, 5]].any()
+    assert all(targets.any() for targets in words)
+    split = [targets[1:4].any() and not targets[1:4].all() for targets in words]
+    assert np.mean(split) > 0.3, "words were masked whole"
+    draws = frame_draws("single", 36, 0.15)
+    assert share(draws, "targets") == pytest.approx(0.15, abs=0.01)
+    for draw in draws:
+        assert draw.targets.any()
+        assert (draw.masked == draw.targets).all()
+        assert (draw.source == np.arange(36)).all()

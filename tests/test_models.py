@@ -147,6 +147,21 @@ def test_dropout_keeps_the_mean_and_drops_the_share():
     assert transformer.dropout(x, 0.0, jax.random.key(0)) is x
 
 
+def test_dropout_of_attention_weights_keeps_their_mean_and_the_walls_between_clips():
+    q, k, v = jax.random.normal(jax.random.key(0), (3, 2, 12, 2, 4))
+    segments = jnp.repeat(jnp.array([[1, 2, 0], [1, 1, 2]]), 4, axis=1)
+    plain = transformer.attention(q, k, v, segments)
+    np.testing.assert_array_equal(transformer.attention(q, k, v, segments, 0.3), plain)
+    keys = jax.random.split(jax.random.key(1), 600)
+    draw = jax.vmap(lambda key, v: transformer.attention(q, k, v, segments, 0.3, key), (0, None))
+    drawn = draw(keys, v)
+    assert jnp.abs(drawn[0] - drawn[1]).max() > 0.1
+    np.testing.assert_allclose(drawn.mean(0), plain, atol=0.15)
+    other = draw(keys[:1], v.at[0, :4].add(5.0))  # the first clip of the first row
+    np.testing.assert_array_equal(other[0, 0, 4:], drawn[0, 0, 4:])
+    assert jnp.abs(other[0, 0, :4] - drawn[0, 0, :4]).max() > 1
+
+
 def test_bfloat16_computes_in_bfloat16_with_parameters_and_losses_in_float32(params, run):
     net = network(dtype="bfloat16")
     assert {leaf.dtype.name for leaf in jax.tree.leaves(params)} == {"float32"}

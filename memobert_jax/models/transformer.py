@@ -1,8 +1,8 @@
 """The trunk: a post-LN transformer over packed rows (MEmoBERT §3).
 
 Layers are stacked along a leading axis and run with `lax.scan`, so that depth does not change the
-compile time. Attention is block-diagonal over segments; there is no attention dropout, because no
-fused kernel offers both.
+compile time. Attention is block-diagonal over segments. Dropout of its weights is off by default,
+because no fused kernel offers both.
 """
 
 import jax
@@ -46,21 +46,41 @@ def gelu(x: jax.Array) -> jax.Array:
     return jax.nn.gelu(x, approximate=False)
 
 
-def attention(q: jax.Array, k: jax.Array, v: jax.Array, segment_ids: jax.Array) -> jax.Array:
+def attention(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    segment_ids: jax.Array,
+    rate: float = 0.0,
+    key: jax.Array | None = None,
+) -> jax.Array:
     """Attention inside segments; the one place where its kernel is chosen.
 
     Args:
       q, k, v: [rows, width, heads, head_dim].
       segment_ids: i32 [rows, width]; empty slots carry 0 and see each other, so no softmax is
         over an empty set.
+      rate, key: dropout of the weights, computed without a fused kernel; off without a key.
 
     Returns:
       [rows, width, heads, head_dim], dtype of `v`. The softmax is in float32.
     """
     inside = segment_ids[:, None, :, None] == segment_ids[:, None, None, :]
+    if rate and key is not None:
+        return _attention_with_dropout(q, k, v, inside, rate, key)
     if jax.default_backend() == "cpu":
         return _attention_on_cpu(q, k, v, inside)
     return jax.nn.dot_product_attention(q, k, v, mask=inside)
+
+
+def _attention_with_dropout(
+    q: jax.Array, k: jax.Array, v: jax.Array, inside: jax.Array, rate: float, key: jax.Array
+) -> jax.Array:
+    """Attention as it is written down, with dropout after the softmax, as in BERT."""
+    scaled = q * q.shape[-1] ** -0.5
+    logits = jnp.einsum("bqhd,bkhd->bhqk", scaled, k, preferred_element_type=jnp.float32)
+    weights = dropout(jax.nn.softmax(jnp.where(inside, logits, -1e30)), rate, key)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights.astype(v.dtype), v)
 
 
 def _attention_on_cpu(q: jax.Array, k: jax.Array, v: jax.Array, inside: jax.Array) -> jax.Array:
@@ -86,7 +106,7 @@ class Block(nnx.Module):
     def __init__(self, cfg: ModelConfig, rngs: nnx.Rngs):
         dtype, head_dim = jnp.dtype(cfg.dtype), cfg.hidden // cfg.heads
         init = nnx.initializers.normal(cfg.init_std)
-        self.rate, self.dtype = cfg.dropout, dtype
+        self.rate, self.attention_rate, self.dtype = cfg.dropout, cfg.attention_dropout, dtype
         self.qkv = nnx.LinearGeneral(
             cfg.hidden,
             (3, cfg.heads, head_dim),
@@ -112,9 +132,9 @@ class Block(nnx.Module):
 
     def __call__(self, x: jax.Array, segment_ids: jax.Array, key: jax.Array | None) -> jax.Array:
         """[rows, width, hidden] -> the same; `key` switches dropout on."""
-        keys = (None, None) if key is None else jax.random.split(key)
-        qkv = self.qkv(x)
-        attended = attention(qkv[..., 0, :, :], qkv[..., 1, :, :], qkv[..., 2, :, :], segment_ids)
+        keys = (None,) * 3 if key is None else (*jax.random.split(key), jax.random.fold_in(key, 2))
+        q, k, v = jnp.moveaxis(self.qkv(x), -3, 0)
+        attended = attention(q, k, v, segment_ids, self.attention_rate, keys[2])
         residual = dropout(self.out(attended), self.rate, keys[0])
         x = self.attention_norm(x + residual).astype(self.dtype)
         residual = dropout(self.down(gelu(self.up(x))), self.rate, keys[1])
