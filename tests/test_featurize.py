@@ -162,9 +162,9 @@ def _stop_after(shards: int, monkeypatch):
         yield next(items)
         raise _StopError
 
-    def patched(self, shard, items):
+    def patched(self, shard, items, *rest):
         written.append(shard)
-        return write(self, shard, items if len(written) <= shards else failing(items))
+        return write(self, shard, items if len(written) <= shards else failing(items), *rest)
 
     monkeypatch.setattr(assembly.Assembly, "write", patched)
 
