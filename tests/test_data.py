@@ -354,7 +354,7 @@ def test_token_lengths_are_those_of_the_clips_and_cached_beside_them(corpus, tok
     lengths = token_lengths(dataset, tokens)
     assert lengths.dtype == np.int32
     assert lengths[5] == len(tokens.encode(dataset[5]["text"]).ids) + 2
-    (cache,) = corpus.glob(f"tokens-train-*-{tokens.fingerprint}.npy")
+    (cache,) = corpus.glob(f"tokens-train-*-{tokens.fingerprint}-*.npy")
     np.save(cache, lengths + 1)
     assert (token_lengths(dataset, tokens) == lengths + 1).all(), "the cache was not read"
     cache.unlink()
