@@ -71,10 +71,15 @@ stage 'Pre-train without labels' \
   "$python" -m memobert_jax.train --config=configs/pretrain_talking_heads.py \
   --workdir="$dir/run" --config.steps="$steps" --config.tokenizer="$dir/tokenizer.model" \
   --config.data.sources="(('$features', 1.0),)"
-stage 'Fit on a few labelled clips and score every modality subset' \
-  "$python" -m memobert_jax.evaluate --config=configs/evaluate_talking_heads.py \
-  --checkpoint="$dir/run" --output="$dir/evaluation" --config.source="$features" \
-  --config.ceilings="$dir/media/corpus.json"
+if [[ $dir/evaluation/results.json -nt $dir/run/checkpoints/$steps/SHA256.json ]]; then
+  echo && echo "== Scores: $dir/evaluation is there, and newer than the checkpoint =="
+  cat "$dir/evaluation/table.txt"
+else
+  stage 'Fit on a few labelled clips and score every modality subset' \
+    "$python" -m memobert_jax.evaluate --config=configs/evaluate_talking_heads.py \
+    --checkpoint="$dir/run" --output="$dir/evaluation" --config.source="$features" \
+    --config.ceilings="$dir/media/corpus.json"
+fi
 
 [[ -n $dry ]] && exit
 cat <<TEXT
