@@ -4,7 +4,7 @@
         --config.source=FEATURES_DIR --config.ceilings=HEADS_DIR/corpus.json \
         --checkpoint=WORKDIR --output=DIR
 
-`launch/quickstart.sh` runs it for a network of `configs/pretrain_talking_heads.py`: 80 s on two
+`launch/quickstart.sh` runs it for a network of `configs/pretrain_talking_heads.py`: 101 s on two
 cores of an AMD EPYC; its table stands in the README.
 """
 
