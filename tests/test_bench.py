@@ -62,7 +62,7 @@ def test_with_nothing_given_input_and_training_are_measured(tmp_path):
     )
     with runs.quick_compilation(tmp_path):
         results = bench.measure(
-            cfg, videos="", clips="", split="train", synthetic=40, steps=2, limit=1
+            cfg, videos="", clips="", split="train", synthetic=200, steps=2, limit=1
         )
     train = results["train"]
     assert train["steps"] == 2
