@@ -183,7 +183,7 @@ def test_two_hosts_hold_each_row_once_and_agree_on_a_step():
         )
         for host in range(2)
     ]
-    for job in jobs:
-        output, _ = job.communicate(timeout=240)
+    outputs = [job.communicate(timeout=240)[0] for job in jobs]
+    for job, output in zip(jobs, outputs, strict=True):
         assert job.returncode == 0, output
         assert "whole" in output
