@@ -169,6 +169,12 @@ class ModelConfig:
     attention_dropout: float = field(
         0.0, "dropout of attention weights; above 0 no fused kernel can compute them", BELOW_ONE
     )
+    attention: str = field(
+        "auto",
+        "auto: the fastest attention kernel of the platform; plain: never a fused one",
+        one_of("auto", "plain"),
+        free=True,
+    )
     norm_eps: float = field(1e-12, "epsilon of every layer norm", POSITIVE)
     init_std: float = field(0.02, "standard deviation of the initial weights", POSITIVE)
     dtype: str = field(
