@@ -182,8 +182,12 @@ class ModelConfig:
         "dtype of matrix products; parameters stay float32",
         one_of("float32", "bfloat16"),
     )
-    remat: bool = field(
-        False, "recompute activations in the backward pass to save memory", free=True
+    remat: str = field(
+        "none",
+        "what the backward pass computes again to save memory: none; dots: all but the outputs of "
+        "the dense layers; full: all of a layer but its input",
+        one_of("none", "dots", "full"),
+        free=True,
     )
 
     def __post_init__(self):

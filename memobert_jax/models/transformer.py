@@ -4,6 +4,8 @@ Layers are stacked along a leading axis and run with `lax.scan`, so that depth d
 compile time. Attention is block-diagonal over segments (`attention`).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -11,6 +13,16 @@ from flax import nnx
 from memobert_jax.config import ModelConfig
 from memobert_jax.models.attention import attention, dropout
 from memobert_jax.sharding import constrain_rows
+
+_REMAT = {
+    "none": lambda layer: layer,
+    "dots": functools.partial(
+        jax.checkpoint, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    ),
+    "full": jax.checkpoint,
+}
+"""A layer -> a layer that keeps less for the backward pass. The products of attention have batch
+dimensions, so they are never kept."""
 
 
 def linear(cfg: ModelConfig, inputs: int, outputs: int, axes, rngs: nnx.Rngs) -> nnx.Linear:
@@ -99,6 +111,6 @@ class Trunk(nnx.Module):
             state, layer_key = layer
             return constrain_rows(nnx.merge(graphdef, state)(x, segment_ids, layer_key)), None
 
-        body = jax.checkpoint(body) if self.remat else body
+        body = _REMAT[self.remat](body)
         x, _ = jax.lax.scan(body, x, (stacked, keys))
         return x
