@@ -175,7 +175,7 @@ def test_recomputing_activations_changes_no_gradient(params, remat):
         jax.device_get(jax.jit(trunk_gradient(net))(params))["trunk"]
         for net in (network(), network(remat=remat))
     )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), one, other)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), one, other)
 
 
 def test_what_is_recomputed_is_another_part(params):

@@ -90,11 +90,18 @@ def _with_dropout(
 
 
 def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
-    """Inverted dropout; without a key, `x` itself."""
+    """Inverted dropout of [..., width]; without a key, `x` itself.
+
+    Two elements share a random word of 32 bits, which halves its cost; the rate is rounded to
+    1/65536.
+    """
     if key is None or rate == 0.0:
         return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
+    words = jax.random.bits(key, (*x.shape[:-1], -(-x.shape[-1] // 2)), jnp.uint32)
+    halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(*x.shape[:-1], -1)
+    dropped = round(rate * 2**16)
+    keep = halves[..., : x.shape[-1]] >= dropped
+    return jnp.where(keep, x / (1.0 - dropped / 2**16), jnp.zeros_like(x))
 
 
 def _on_cpu(q: jax.Array, k: jax.Array, v: jax.Array, inside: jax.Array) -> jax.Array:
