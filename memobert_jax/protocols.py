@@ -1,237 +1,398 @@
 """Evaluation protocols: which clips are fitted on, selected on and scored, and nothing else.
 
-A protocol is a value: clip numbers by part, checked for leaks when it is made. Few-shot subsets
-are stratified and nested: with one seed, the subset of k clips a class lies inside that of k + 1.
+A protocol is a definition (`folds.py`, `published.py`) that has met a dataset: clip numbers by fold
+and part, checked for leaks when it is made. Few-shot subsets are stratified and nested: with one
+seed, a smaller subset lies inside a larger one.
 """
 
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax import record
-from memobert_jax.features import FeaturesDataset
+from memobert_jax import config, targets
+from memobert_jax.config import LABEL_WORDS, SENTIMENTS
+from memobert_jax.corpus import Corpus
+from memobert_jax.folds import PARTS, Definition
+from memobert_jax.targets import Labels
 
-PARTS = ("train", "validation", "test")
+NO_PART = "no part"
 
 
-class Corpus:
-    """Splits of one features dataset, end to end under one numbering of clips."""
+class Fold(NamedTuple):
+    """parts: part -> i32 numbers of its usable clips; excluded: part, or NO_PART, -> reason ->
+    clips that cannot be used."""
 
-    def __init__(self, path: str | Path, splits: Iterable[str]):
-        self.path = Path(path)
-        self.splits = {name: FeaturesDataset(path, name) for name in dict.fromkeys(splits)}
-        sizes = [len(split) for split in self.splits.values()]
-        self._starts = np.cumsum([0, *sizes])
+    parts: Mapping[str, np.ndarray]
+    excluded: Mapping[str, Mapping[str, int]]
 
-    def __len__(self) -> int:
-        return int(self._starts[-1])
 
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return next(iter(self.splits.values())).metadata
+class Size(NamedTuple):
+    """Of a few-shot subset: clips of each class, or a share of those; 0 and 0: all of them."""
 
-    @property
-    def widths(self) -> dict[str, int]:
-        return next(iter(self.splits.values())).widths
+    per_class: int = 0
+    share: float = 0.0
 
     @property
-    def fingerprints(self) -> dict[str, str]:
-        """Split -> fingerprint of its clips, encoders and normalisation."""
-        return {name: split.fingerprint for name, split in self.splits.items()}
-
-    def clips_of(self, split: str) -> np.ndarray:
-        """i32 numbers of the clips of a split."""
-        at = list(self.splits).index(split)
-        return np.arange(self._starts[at], self._starts[at + 1], dtype=np.int32)
-
-    @functools.lru_cache(maxsize=32)  # noqa: B019 - a corpus lives as long as the evaluation
-    def column(self, name: str) -> np.ndarray:
-        """A text, scalar or emotion field of all clips, [clips]."""
-        return np.array([value for split in self.splits.values() for value in split.column(name)])
-
-    def read(self, clip: int, names: Iterable[str]) -> dict[str, Any]:
-        """Fields of one clip."""
-        at = int(np.searchsorted(self._starts, clip, side="right")) - 1
-        return list(self.splits.values())[at].read(int(clip - self._starts[at]), names)
-
-    def labels(self, classes: Sequence[str]) -> np.ndarray:
-        """i32 [clips] index of each clip's emotion in `classes`; -1 for another or none.
-
-        Raises:
-          ValueError: for a class that is no canonical label name.
-        """
-        unknown = sorted(set(classes) - set(record.EMOTIONS))
-        if unknown:
-            raise ValueError(
-                f"prompt.classes names {unknown}; expected some of {', '.join(record.EMOTIONS)}"
-            )
-        place = {record.EMOTIONS.index(name): i for i, name in enumerate(classes)}
-        return np.array([place.get(int(e), -1) for e in self.column("emotion")], np.int32)
+    def label(self) -> int | str:
+        """Clips of each class, or a percentage such as "10%"."""
+        return f"{100 * self.share:g}%" if self.share else self.per_class
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Protocol:
-    """Clips by part.
+    """Clips by fold and part.
 
     Attributes:
-      name, version: what a result carries.
-      classes: canonical label names; every part holds each of them.
-      disjoint: columns of which no two parts share a value.
-      parts: those of PARTS that are needed -> i32 clip numbers of the corpus.
-      labels: i32 [clips of the corpus], index in `classes` or -1.
-      excluded: part -> reason -> clips that cannot be used.
-      source: dataset folder and fingerprints of its splits.
+      definition: how they are dealt out.
+      target, classes: what is predicted.
+      folds: at least one.
+      labels: of all clips of the corpus.
+      ids: str [clips of the corpus].
+      unchecked: column that must not be shared -> clips without a value in it.
+      source: dataset folder, name and version, splits and their fingerprints.
     """
 
-    name: str
-    version: int
+    definition: Definition
+    target: str
     classes: tuple[str, ...]
-    disjoint: tuple[str, ...]
-    parts: Mapping[str, np.ndarray]
-    labels: np.ndarray
-    excluded: Mapping[str, Mapping[str, int]]
+    folds: tuple[Fold, ...]
+    labels: Labels
+    ids: np.ndarray
+    unchecked: Mapping[str, int]
     source: Mapping[str, Any]
 
-    def counts(self, part: str) -> dict[str, int]:
-        """Clips of each class in a part."""
-        found = np.bincount(self.labels[self.parts[part]], minlength=len(self.classes))
-        return dict(zip(self.classes, found.tolist(), strict=True))
-
     @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def has(self, label: int, clips: np.ndarray) -> np.ndarray:
+        """bool [clips]: which of some clips have a class."""
+        found = self.labels.values[clips]
+        return found == label if found.ndim == 1 else found[:, label] == 1
+
+    def counts(self, part: str, fold: int = 0) -> dict[str, int]:
+        """Clips of each class in a part."""
+        clips = self.folds[fold].parts[part]
+        return {name: int(self.has(i, clips).sum()) for i, name in enumerate(self.classes)}
+
+    def digest(self, part: str, fold: int) -> str:
+        """12 hex digits of the ids and labels of a part."""
+        clips = self.folds[fold].parts[part]
+        pairs = zip(self.ids[clips].tolist(), self.labels.values[clips].tolist(), strict=True)
+        return _hash(sorted(pairs))
+
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """12 hex digits of everything that decides which clip is where."""
-        values = [self.name, self.version, self.classes, self.disjoint, self.source["splits"]]
-        values += [[part, clips.tolist()] for part, clips in sorted(self.parts.items())]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+        """12 hex digits of everything that decides which clip is where and what it is.
+
+        Features of other encoders have the same.
+        """
+        rules = self.definition
+        values = [rules.name, rules.version, rules.disjoint, rules.unseen]
+        return _hash(values + [self.fold_fingerprint(i) for i in range(len(self.folds))])
+
+    def fold_fingerprint(self, fold: int) -> str:
+        """12 hex digits of which clip is where in a fold and what it is."""
+        parts = sorted(self.folds[fold].parts)
+        return _hash([self.target, self.classes, [(p, self.digest(p, fold)) for p in parts]])
 
     def describe(self) -> dict[str, Any]:
         """JSON-able: what a result says of its protocol."""
+        rules = self.definition
         return {
-            "name": self.name,
-            "version": self.version,
+            "name": rules.name,
+            "version": rules.version,
             "fingerprint": self.fingerprint,
-            "disjoint": list(self.disjoint),
-            "clips": {part: self.counts(part) for part in self.parts},
-            "excluded": {part: dict(reasons) for part, reasons in self.excluded.items()},
+            "rule": rules.rule,
+            "disjoint": list(rules.disjoint),
+            "unseen": list(rules.unseen),
+            "target": self.target,
+            "classes": list(self.classes),
+            "folds": [
+                {
+                    "clips": {part: self.counts(part, i) for part in fold.parts},
+                    "excluded": {part: dict(found) for part, found in fold.excluded.items()},
+                    "digests": {part: self.digest(part, i) for part in fold.parts},
+                }
+                for i, fold in enumerate(self.folds)
+            ],
+            "unchecked": dict(self.unchecked),
             "source": dict(self.source),
         }
 
 
-def by_split(
+def _hash(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def make(
     corpus: Corpus,
-    splits: Mapping[str, str],
+    definition: Definition,
     classes: Sequence[str],
-    disjoint: Sequence[str],
+    *,
+    target: str = "emotion",
+    needed: Sequence[str] = PARTS,
+    test_oracle: bool = False,
 ) -> Protocol:
-    """The protocol that the dataset's own splits make.
+    """A definition applied to the clips of a dataset.
 
     Args:
-      corpus: with those splits.
-      splits: part -> name of its split; parts that are not needed may be left out.
-      classes: canonical label names; clips of other emotions are left out and counted.
-      disjoint: columns of which no two parts may share a value.
+      corpus: its clips.
+      definition: how they are dealt out.
+      classes: names of the classes, in order.
+      target: what is predicted, one of `config.TARGETS`.
+      needed: parts that are used: each must hold every class.
+      test_oracle: select on the test part, as several publications do; what comes of it must be
+        stamped.
 
     Raises:
-      ValueError: for a leak, an empty part, or a part without one of the classes.
+      ValueError: for another dataset, target or classes than those of the definition, for a leak,
+        an empty part, or a part without one of the classes.
     """
-    labels = corpus.labels(classes)
-    everything = {part: corpus.clips_of(split) for part, split in splits.items()}
+    _check_dataset(corpus, definition)
+    _check_classes(definition, target, classes)
+    labels = targets.read(corpus, target, classes)
+    _check_closed(corpus, definition)
+    why = _unusable(corpus, definition, labels)
+    given = definition.folds(corpus.column)
+    dealt = [_deal(corpus, definition, fold) for fold in given]
+    for parts in dealt:
+        if test_oracle:
+            parts["validation"] = parts["test"]
+        check_leaks(corpus, parts, definition, same=("validation", "test") if test_oracle else ())
+    _check_tested_once(corpus, [parts["test"] for parts in dealt if "test" in parts])
+    everyone = np.unique(np.concatenate([clips for parts in dealt for clips in parts.values()]))
+    groups = dict.fromkeys((*definition.disjoint, *definition.unseen))
+    missing = {name: int((corpus.column(name)[everyone] == "").sum()) for name in groups}
     protocol = Protocol(
-        name="by_split",
-        version=1,
+        definition=definition,
+        target=target,
         classes=tuple(classes),
-        disjoint=tuple(disjoint),
-        parts={part: clips[labels[clips] >= 0] for part, clips in everything.items()},
+        folds=tuple(_fold(corpus, definition, parts, why) for parts in dealt),
         labels=labels,
-        excluded={part: _excluded(corpus, clips, labels) for part, clips in everything.items()},
+        ids=corpus.column("id"),
+        unchecked={name: count for name, count in missing.items() if count},
         source={
             "path": str(corpus.path),
-            "splits": dict(splits),
+            "dataset": corpus.dataset,
+            "splits": list(corpus.splits),
             "fingerprints": corpus.fingerprints,
         },
     )
-    check_leaks(corpus, everything, disjoint)
-    for part in splits:
-        _check_classes(protocol, part, splits[part])
+    for number, part in itertools.product(range(len(given)), needed):
+        _check_part(protocol, number, part, given[number].get(part, ()))
     return protocol
 
 
-def _excluded(corpus: Corpus, clips: np.ndarray, labels: np.ndarray) -> dict[str, int]:
-    emotions = corpus.column("emotion")[clips[labels[clips] < 0]]
-    names = Counter(
-        "no label" if emotion < 0 else f"label {record.EMOTIONS[emotion]} is not among the classes"
-        for emotion in emotions.tolist()
-    )
-    return dict(sorted(names.items()))
+def _check_dataset(corpus: Corpus, definition: Definition) -> None:
+    found, wanted = corpus.dataset, (definition.dataset, definition.dataset_version)
+    if not wanted[0]:
+        return
+    here = f"{corpus.path} is {found['name']} {found['version'] or '(version not recorded)'}"
+    if found["name"] != wanted[0] or not _is_version(found["version"], wanted[1]):
+        raise ValueError(
+            f"protocol {definition.name} version {definition.version} is for the dataset "
+            f"{wanted[0]} {wanted[1]}, but {here}: give features of that dataset, or a protocol "
+            "of your own (a .json file)"
+        )
 
 
-def check_leaks(corpus: Corpus, parts: Mapping[str, np.ndarray], disjoint: Sequence[str]) -> None:
-    """Raises ValueError, with the offending values, if two parts share a clip or a group."""
-    for column in ("id", *disjoint):
-        values = corpus.column(column)
-        groups = {part: Counter(values[clips].tolist()) for part, clips in parts.items()}
-        names = list(parts)
-        for i, one in enumerate(names):
-            for other in names[i + 1 :]:
-                shared = sorted((groups[one].keys() & groups[other].keys()) - {""})
-                if shared:
-                    _refuse_leak(column, one, other, shared, groups[other])
+def _is_version(found: str, wanted: str) -> bool:
+    """Whether a version begins with the wanted numbers; one that is not recorded passes."""
+    return not found or not wanted or f"{found}.".startswith(f"{wanted}.")
 
 
-def _refuse_leak(column: str, one: str, other: str, shared: list, counts: Counter) -> None:
-    clips = sum(counts[value] for value in shared)
-    shown = ", ".join(map(repr, shared[:5])) + (", ..." if len(shared) > 5 else "")
-    advice = (
-        "give three different splits"
-        if column == "id"
-        else f"split the data by {column}, or, if that is what you want to measure, leave "
-        f"{column!r} out of evaluate's `disjoint`"
-    )
+def _check_classes(definition: Definition, target: str, classes: Sequence[str]) -> None:
+    if definition.targets and target not in definition.targets:
+        raise ValueError(
+            f"protocol {definition.name} has no target {target!r}; it has "
+            f"{', '.join(definition.targets)}"
+        )
+    wanted = () if target in SENTIMENTS else definition.classes
+    if wanted and sorted(wanted) != sorted(classes):
+        words = tuple(LABEL_WORDS[name] for name in wanted)
+        raise ValueError(
+            f"protocol {definition.name} has the classes {wanted}, but prompt.classes is "
+            f'{tuple(classes)}: give --config.prompt.classes="{wanted}" '
+            f'--config.prompt.label_words="{words}"'
+        )
+
+
+def _check_closed(corpus: Corpus, definition: Definition) -> None:
+    if not definition.closed:
+        return
+    others = targets.read(corpus, "emotion", definition.classes).why
+    found = sorted({why for why in others.tolist() if why.startswith("label ")})
+    if found:
+        raise ValueError(
+            f"protocol {definition.name} is for a configuration of {definition.dataset} with no "
+            f"other labels than {', '.join(definition.classes)}, but in {corpus.path} (config "
+            f"{corpus.dataset['config'] or 'not recorded'}) {'; '.join(found)}: another "
+            "configuration calls other clips by these names"
+        )
+
+
+def _unusable(corpus: Corpus, definition: Definition, labels: Labels) -> np.ndarray:
+    """str [clips]: why a clip cannot be used, '' if it can."""
+    why = labels.why.astype(object)
+    for modality in definition.needs:
+        why[~corpus.has(modality) & (why == "")] = f"no {modality}"
+    why[corpus.empty & (why == "")] = "no modality"
+    if definition.ids:
+        pattern = re.compile(definition.ids)
+        other = [not pattern.search(name) for name in corpus.column("id").tolist()]
+        why[np.array(other, bool)] = f"id does not match {definition.ids}"
+    return why
+
+
+def _deal(corpus: Corpus, definition: Definition, fold: Mapping[str, Sequence[str]]) -> dict:
+    """Part -> i32 numbers of all its clips, usable or not."""
+    values = corpus.column(definition.by)
+    there = set(values.tolist())
+    for part, names in fold.items():
+        if absent := [name for name in names if name not in there or not name]:
+            raise ValueError(
+                f"protocol {definition.name}: the {part} part names {definition.by} "
+                f"{_some(absent)}, of which {corpus.path} has no clip"
+            )
+    return {part: np.flatnonzero(np.isin(values, names)).astype(np.int32)
+            for part, names in fold.items()}  # fmt: skip
+
+
+def _fold(
+    corpus: Corpus, definition: Definition, parts: Mapping[str, np.ndarray], why: np.ndarray
+) -> Fold:
+    excluded = {part: dict(sorted(Counter(why[clips][why[clips] != ""].tolist()).items()))
+                for part, clips in parts.items()}  # fmt: skip
+    left = len(corpus) - len(np.unique(np.concatenate(list(parts.values()))))
+    if left and definition.by != "split":
+        excluded[NO_PART] = {f"{definition.by} is in no part": left}
+    return Fold({part: clips[why[clips] == ""] for part, clips in parts.items()}, excluded)
+
+
+def check_leaks(
+    corpus: Corpus,
+    parts: Mapping[str, np.ndarray],
+    definition: Definition,
+    same: tuple[str, ...] = (),
+) -> None:
+    """Raises ValueError, with offending values and clips, if two parts share what they must not.
+
+    Args:
+      corpus: the clips.
+      parts: part -> numbers of all its clips.
+      definition: which columns count.
+      same: two parts that are one on purpose.
+    """
+    for one, other in itertools.combinations([part for part in PARTS if part in parts], 2):
+        if same == (one, other):
+            continue
+        columns = ("id", *definition.disjoint)
+        if one == "train":
+            columns += definition.unseen
+        for column in dict.fromkeys(columns):
+            values = corpus.column(column)
+            both = np.intersect1d(values[parts[one]], values[parts[other]])
+            if len(both := both[both != ""]):
+                clips = parts[other][np.isin(values[parts[other]], both)]
+                _refuse_leak(
+                    definition, column, one, other, both.tolist(), corpus.column("id")[clips]
+                )
+
+
+def _refuse_leak(
+    definition: Definition, column: str, one: str, other: str, shared: list, ids: np.ndarray
+) -> None:
+    where = "evaluate's `disjoint`" if definition.name == "by_split" else "the protocol"
+    if column != "id":
+        advice = (
+            f"split the data by {column}, or, if that is what you want to measure, leave "
+            f"{column!r} out of {where}"
+        )
+    elif (one, other) == ("validation", "test"):
+        advice = (
+            "nothing is selected on clips that are scored; give three different splits. "
+            "--reproduce=test_oracle does it all the same, and stamps every output"
+        )
+    else:
+        advice = "give three different splits"
     raise ValueError(
-        f"the parts {one} and {other} share {len(shared)} values of {column} ({shown}; {clips} "
-        f"clips of {other}): {advice}"
+        f"protocol {definition.name} leaks: the parts {one} and {other} share {len(shared)} values "
+        f"of {column} ({_some(shared)}; {len(ids)} clips of {other}: {_some(ids.tolist())}): "
+        f"{advice}"
     )
 
 
-def _check_classes(protocol: Protocol, part: str, split: str) -> None:
-    counts = protocol.counts(part)
+def _some(values: Sequence[str]) -> str:
+    return ", ".join(map(repr, values[:5])) + (", ..." if len(values) > 5 else "")
+
+
+def _check_tested_once(corpus: Corpus, tests: Sequence[np.ndarray]) -> None:
+    """Scores are pooled over the folds: a clip has one place there, and one name."""
+    numbers = np.concatenate(tests) if tests else np.zeros(0, np.int32)
+    ids = corpus.column("id")[numbers]
+    names, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"{(counts > 1).sum()} ids of {corpus.path} are in the test part more than once "
+            f"({_some(names[counts > 1].tolist())}): a clip is tested in one fold"
+        )
+
+
+def _check_part(protocol: Protocol, fold: int, part: str, names: Sequence[str]) -> None:
+    counts = protocol.counts(part, fold)
     missing = [name for name, count in counts.items() if not count]
+    where = f"the {part} part ({protocol.definition.by} {_some(names) or 'without a name'})"
+    where = f"fold {fold}: {where}" if len(protocol.folds) > 1 else where
+    left_out = f"(left out: {protocol.folds[fold].excluded[part] or 'nothing'})"
     if len(missing) == len(counts):
         raise ValueError(
-            f"the {part} part is empty: split {split!r} of {protocol.source['path']} has no clip "
-            f"of {', '.join(counts)} (left out: {dict(protocol.excluded[part]) or 'nothing'})"
+            f"{where} is empty: {protocol.source['path']} has no clip of {', '.join(counts)} in it "
+            f"{left_out}"
         )
     if missing:
         raise ValueError(
-            f"the {part} part (split {split!r}) has no clip of {', '.join(missing)}; it has "
-            f"{counts}: take the class out of prompt.classes and prompt.label_words, or add clips"
+            f"{where} has no clip of {', '.join(missing)}; it has {counts} {left_out}: take the "
+            "class out of prompt.classes and prompt.label_words, or add clips"
         )
 
 
-def few_shot(protocol: Protocol, per_class: int, seed: int) -> np.ndarray:
-    """i32 clip numbers: `per_class` of each class from the train part; 0: all of it.
+def sizes(fit: config.FitConfig) -> list[Size]:
+    """The few-shot sizes of a configuration."""
+    return [Size(n) for n in fit.per_class] + [Size(share=share) for share in fit.shares]
+
+
+def few_shot(protocol: Protocol, size: Size, seed: int, fold: int = 0) -> np.ndarray:
+    """i32 clip numbers of a subset of the train part, each class drawn alike.
+
+    A share is of every class, at least one clip; clips with none of several classes are drawn as a
+    class of their own. With several classes a clip, a clip counts for each that it has.
 
     Raises:
-      ValueError: if a class has fewer clips.
+      ValueError: if a class has fewer clips than `per_class`.
     """
-    train = protocol.parts["train"]
-    if not per_class:
+    train = protocol.folds[fold].parts["train"]
+    if size == Size():
         return train
-    counts = protocol.counts("train")
-    short = {name: count for name, count in counts.items() if count < per_class}
+    counts = protocol.counts("train", fold)
+    short = {name: count for name, count in counts.items() if count < size.per_class}
     if short:
         raise ValueError(
-            f"fit.per_class = {per_class}, but the train part has only {short}: lower per_class"
+            f"fit.per_class = {size.per_class}, but the train part has only {short}: lower "
+            "per_class"
         )
+    strata = [train[protocol.has(label, train)] for label in range(len(protocol.classes))]
+    strata.append(np.setdiff1d(train, np.concatenate(strata)))
     drawn = []
-    for label in range(len(protocol.classes)):
-        clips = train[protocol.labels[train] == label]
-        drawn.append(np.random.default_rng([seed, label]).permutation(clips)[:per_class])
-    return np.sort(np.concatenate(drawn))
+    for label, clips in enumerate(strata):
+        count = size.per_class or max(round(size.share * len(clips)), 1)
+        drawn.append(np.random.default_rng([seed, label]).permutation(clips)[:count])
+    return np.unique(np.concatenate(drawn))

@@ -1,6 +1,6 @@
 """What an evaluation needs and makes once: data, prompt, rows and compiled programs.
 
-It serves every arm, every seed and every checkpoint of the same model.
+It serves every arm, fold, seed, few-shot size and every checkpoint of the same model.
 """
 
 import dataclasses
@@ -9,15 +9,25 @@ import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax import checkpoint, classify, protocols, sharding, stages, views
+from memobert_jax import (
+    checkpoint,
+    classify,
+    folds,
+    protocols,
+    published,
+    sharding,
+    stages,
+    views,
+)
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK
 from memobert_jax.config import EvaluateConfig
-from memobert_jax.fit import Part
+from memobert_jax.corpus import Corpus
+from memobert_jax.fit import Part, Room
 from memobert_jax.prompts import Prompt
 from memobert_jax.state import Params
 
@@ -40,7 +50,7 @@ def longest_of(
     return views.Longest(*(value or trained[name] for name, value in given.items()))
 
 
-def check_features(metadata: Mapping[str, Any], corpus: protocols.Corpus) -> None:
+def check_features(metadata: Mapping[str, Any], corpus: Corpus) -> None:
     """Raises ValueError if the features are not made as those of the checkpoint were."""
     for key in ("encoders", "normalisation"):
         if corpus.metadata[key] != metadata[key]:
@@ -58,6 +68,26 @@ def _short(value: Any) -> str:
     return text if len(text) < 300 else f"{text[:300]}..."
 
 
+class Run(NamedTuple):
+    """One fit of an arm; without seed and size: a score without a fit."""
+
+    fold: int
+    seed: int | None = None
+    subset_seed: int | None = None
+    size: protocols.Size | None = None
+
+    @property
+    def subset(self) -> tuple:
+        """What decides the clips that it is fitted on."""
+        return self.fold, self.subset_seed, self.size
+
+    def name(self, arm: str) -> str:
+        """The same in all folds."""
+        if self.size is None:
+            return arm
+        return f"{arm}-{self.seed}-{self.subset_seed}-{self.size.label}"
+
+
 class Workbench:
     """Data, prompt and programs of one evaluation.
 
@@ -70,7 +100,7 @@ class Workbench:
     Attributes:
       protocol: which clips are where.
       clips: clip number -> Clip, of all parts that are used.
-      rows: the views that are scored.
+      layout: the shapes of all rows, made from all clips once.
 
     Raises:
       ValueError: for data, prompt, protocol or mesh that do not fit; the message says which.
@@ -88,24 +118,29 @@ class Workbench:
         self.prompt = Prompt(cfg.prompt, checkpoint.tokenizer_of(metadata))
         self.longest = longest_of(metadata, cfg.max_text, cfg.max_face, cfg.max_speech)
         self.prompt.check_room(self.longest.text)
-        parts = dict.fromkeys((*self._fit_parts(), scored))
-        splits = {part: getattr(cfg, f"{part}_split") for part in parts}
-        self.corpus = protocols.Corpus(cfg.source, splits.values())
+        self.parts = tuple(dict.fromkeys((*self._fit_parts(), scored)))
+        self.corpus, self.protocol = self._deal()
         check_features(metadata, self.corpus)
-        self.protocol = protocols.by_split(self.corpus, splits, cfg.prompt.classes, cfg.disjoint)
+        if self.protocol.labels.values.ndim > 1:
+            raise ValueError(
+                f"target {cfg.target} may give a clip several classes; a fit takes one class a clip"
+            )
         self.train_clips = {
-            seed: protocols.few_shot(self.protocol, cfg.fit.per_class, seed)
-            for _, seed in self.runs()
+            run.subset: protocols.few_shot(self.protocol, run.size, run.subset_seed, run.fold)
+            for run in self.runs()
         }
         self.clips = self._read()
         lengths = views.lengths_of(self.clips.values(), cfg.subsets)
         widths = Widths(self.corpus.widths["face"], 0, self.corpus.widths["speech"])
         self.layout = views.layout_for(lengths, widths, cfg.row_width)
-        self.rows = self._rows(self.protocol.parts[scored])
 
     @property
     def fitted_arms(self) -> tuple[str, ...]:
         return tuple(arm for arm in self.cfg.arms if arm != "zero_shot")
+
+    @property
+    def folds(self) -> range:
+        return range(len(self.protocol.folds))
 
     def _fit_parts(self) -> tuple[str, ...]:
         if self.fitted_arms:
@@ -113,19 +148,50 @@ class Workbench:
             return ("train", "validation")
         return ()
 
-    def runs(self) -> list[tuple[int, int]]:
-        """(seed, subset seed) of every run of a fitted arm."""
-        cfg = self.cfg
+    def _deal(self) -> tuple[Corpus, protocols.Protocol]:
+        cfg, oracle = self.cfg, "test_oracle" in self.cfg.reproduce
+        if oracle and self.scored != "test":
+            raise ValueError("--reproduce=test_oracle selects on the test part: not with --watch")
+        if cfg.protocol == "by_split":
+            skipped = "validation" if oracle else ""
+            splits = {part: getattr(cfg, f"{part}_split") for part in self.parts if part != skipped}
+            definition = folds.by_split(splits, cfg.disjoint)
+            corpus = Corpus(cfg.source, splits.values())
+        else:
+            definition, corpus = published.find(cfg.protocol), Corpus(cfg.source)
+        return corpus, protocols.make(
+            corpus,
+            definition,
+            cfg.prompt.classes,
+            target=cfg.target,
+            needed=self.parts,
+            test_oracle=oracle,
+        )
+
+    def runs(self, fold: int | None = None) -> list[Run]:
+        """Every run of a fitted arm, of one fold or of all."""
+        cfg, found = self.cfg, self.folds if fold is None else [fold]
         if not self.fitted_arms:
             return []
-        if not cfg.fit.subset_seeds:
-            return [(seed, seed) for seed in cfg.seeds]
-        return list(itertools.product(cfg.seeds, cfg.fit.subset_seeds))
+        if cfg.fit.subset_seeds:
+            seeds = [(seed, subset) for subset in cfg.fit.subset_seeds for seed in cfg.seeds]
+        else:
+            seeds = [(seed, seed) for seed in cfg.seeds]
+        sizes = protocols.sizes(cfg.fit)
+        return [
+            Run(number, *pair, size)
+            for number, size, pair in itertools.product(found, sizes, seeds)
+        ]
 
     def _read(self) -> dict[int, views.Clip]:
-        parts = [clips for part, clips in self.protocol.parts.items() if part != "train"]
+        parts = [
+            clips
+            for fold in self.protocol.folds
+            for part, clips in fold.parts.items()
+            if part in self.parts and part != "train"
+        ]
         numbers = np.unique(np.concatenate([*parts, *self.train_clips.values()])).tolist()
-        labels, prompt = self.protocol.labels, self.prompt
+        labels, prompt = self.protocol.labels.values, self.prompt
         return {
             n: views.prepare(
                 self.corpus.read(n, views.FIELDS), int(labels[n]), prompt, self.longest
@@ -136,7 +202,12 @@ class Workbench:
     def _rows(self, numbers: np.ndarray) -> views.Rows:
         return views.Rows([self.clips[n] for n in numbers.tolist()], self.cfg.subsets, self.layout)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - a workbench lives as long as its process
+    @functools.cache  # noqa: B019 - a workbench lives as long as its process
+    def rows(self, fold: int) -> views.Rows:
+        """The views that are scored in a fold."""
+        return self._rows(self.protocol.folds[fold].parts[self.scored])
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - as above
     def program(self, kind: str) -> stages.Program:
         """The compiled `prompt` or `head`."""
         model = dataclasses.replace(
@@ -148,14 +219,25 @@ class Workbench:
             classifier = classify.prompt_classifier(model, self.prompt.label_ids)
         return stages.compile_program(classifier, self.cfg.fit, self.mesh)
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
-    def train(self, subset_seed: int) -> Part:
-        """The few-shot clips of a run."""
-        return self._part(self.train_clips[subset_seed])
-
     @functools.cached_property
-    def validation(self) -> Part:
-        return self._part(self.protocol.parts["validation"])
+    def room(self) -> Room:
+        """What the fits of all folds and sizes need."""
+        validation = [len(fold.parts.get("validation", ())) for fold in self.protocol.folds]
+        train = max(map(len, self.train_clips.values()), default=0)
+        return Room(train * len(self.cfg.subsets), max(validation))
+
+    def train(self, run: Run) -> Part:
+        """The clips that a run is fitted on."""
+        return self._train(run.subset)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
+    def _train(self, subset: tuple) -> Part:
+        return self._part(self.train_clips[subset])
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
+    def validation(self, fold: int) -> Part:
+        """The clips that a fold is selected on."""
+        return self._part(self.protocol.folds[fold].parts["validation"])
 
     def _part(self, numbers: np.ndarray) -> Part:
         rows = self._rows(numbers)
@@ -174,7 +256,8 @@ class Workbench:
         shardings = classifier.shardings(self.mesh)[TRUNK]
         return checkpoint.load_params(path, classifier.shapes[TRUNK], shardings)
 
-    def score(self, kind: str, params: Params) -> np.ndarray:
-        """Log-probabilities f32 [subsets, clips, classes] of the scored part."""
-        batches = classify.global_batches(self.rows, self.cfg.batch_rows, self.mesh)
-        return classify.score(self.program(kind).score, params, self.rows, batches).log_probs
+    def score(self, kind: str, params: Params, fold: int) -> np.ndarray:
+        """Log-probabilities f32 [subsets, clips, classes] of the scored part of a fold."""
+        rows = self.rows(fold)
+        batches = classify.global_batches(rows, self.cfg.batch_rows, self.mesh)
+        return classify.score(self.program(kind).score, params, rows, batches).log_probs

@@ -1,0 +1,151 @@
+"""Whether clips that are scored were seen before: what metadata and fingerprints tell of it.
+
+Fitting and selection cannot see the test part, because a protocol's parts share no clip. Before
+them, the features were normalised, a tokenizer and a network were trained, and the network may
+have been fitted under another protocol.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memobert_jax import checkpoint
+from memobert_jax.corpus import Corpus
+from memobert_jax.features import normalised_on
+from memobert_jax.protocols import Protocol
+
+
+class Seen(NamedTuple):
+    """by: what saw clips; how, in words; ids: of the clips."""
+
+    by: str
+    how: str
+    ids: tuple[str, ...]
+
+
+class Findings(NamedTuple):
+    """found: what has seen clips; unchecked: what could not be told, in words."""
+
+    found: list[Seen]
+    unchecked: list[str]
+
+
+def look(
+    corpus: Corpus,
+    protocol: Protocol,
+    metadata: Mapping[str, Any],
+    part: str,
+    fold: int,
+    *,
+    pretrained: bool = True,
+) -> Findings:
+    """What has seen clips of a part.
+
+    Args:
+      corpus, protocol: whose clips they are.
+      metadata: of the checkpoint.
+      part, fold: what is scored.
+      pretrained: whether parameters of the checkpoint are used at all.
+    """
+    clips = protocol.folds[fold].parts[part]
+    out = Findings([], [])
+    _normalisation(corpus, clips, out)
+    if pretrained:
+        _training(corpus, clips, metadata, out)
+        _fit(protocol, metadata, part, fold, clips, out)
+        out.unchecked.append("the texts of the tokenizer are not recorded")
+    return out
+
+
+def _normalisation(corpus: Corpus, clips: np.ndarray, out: Findings) -> None:
+    metadata = corpus.metadata
+    if not metadata["normalisation"]:
+        return
+    fitted_on = normalised_on(metadata)
+    if not fitted_on["split"]:
+        out.unchecked.append("the clips that the features were normalised on are not recorded")
+    elif fitted_on["clips"] == metadata["clips_fingerprint"]:
+        seen = clips[corpus.column("split")[clips] == fitted_on["split"]]
+        _add(out, corpus, seen, "normalisation", f"fitted on split {fitted_on['split']!r}")
+
+
+def _training(
+    corpus: Corpus, clips: np.ndarray, metadata: Mapping[str, Any], out: Findings
+) -> None:
+    for source in _sources(metadata, out):
+        where = f"on split {source['split']!r} of {source['path']}, without labels"
+        same = [n for n, f in corpus.fingerprints.items() if f == source["fingerprint"]]
+        if same:
+            seen = clips[np.isin(corpus.column("split")[clips], same)]
+            _add(out, corpus, seen, "pre-training", where)
+            continue
+        try:
+            other = Corpus(source["path"], [source["split"]])
+            ids = other.column("id")
+        except (OSError, ValueError):
+            out.unchecked.append(f"the clips of the pre-training ({source['path']}) are not there")
+            continue
+        if other.dataset["name"] == corpus.dataset["name"]:
+            _add(
+                out, corpus, clips[np.isin(corpus.column("id")[clips], ids)], "pre-training", where
+            )
+
+
+def _sources(metadata: Mapping[str, Any], out: Findings) -> list[Mapping[str, Any]]:
+    """The data of a network, back to the one that its training began with."""
+    found = list(metadata["data"])
+    start = (metadata["config"] or {}).get("init_from", "")
+    if start:
+        try:
+            before = checkpoint.metadata(checkpoint.resolve(start))
+        except (OSError, ValueError):
+            out.unchecked.append(f"what the pre-training began with ({start}) is not there")
+        else:
+            found += _sources(before, out)
+    return found
+
+
+def _fit(
+    protocol: Protocol,
+    metadata: Mapping[str, Any],
+    part: str,
+    fold: int,
+    clips: np.ndarray,
+    out: Findings,
+) -> None:
+    """A fitted network may be scored on what tested it, or on another dataset."""
+    if metadata["kind"] not in ("prompt", "head"):
+        return
+    given = metadata["fit"]
+    there, number = given["protocol"], given.get("fold", 0)
+    if "folds" not in there:
+        out.unchecked.append("the clips that the checkpoint was fitted on are not recorded")
+        return
+    if there["source"]["dataset"]["name"] != protocol.source["dataset"]["name"]:
+        return
+    if there["folds"][number]["digests"].get("test") != protocol.digest(part, fold):
+        how = f"with labels, under protocol {there['name']}, fold {number}, with another test part"
+        out.found.append(Seen("fit", how, tuple(protocol.ids[clips].tolist())))
+
+
+def _add(out: Findings, corpus: Corpus, clips: np.ndarray, by: str, how: str) -> None:
+    if len(clips):
+        out.found.append(Seen(by, how, tuple(corpus.column("id")[clips].tolist())))
+
+
+def sentence(seen: Seen, part: str, fold: int) -> str:
+    """One line that says what has seen which clips."""
+    shown = ", ".join(map(repr, seen.ids[:3])) + (", ..." if len(seen.ids) > 3 else "")
+    return f"fold {fold}: {seen.by} saw {len(seen.ids)} clips of {part} ({shown}): {seen.how}"
+
+
+def refuse(lines: Sequence[str]) -> None:
+    """Raises ValueError: nothing that is scored may have been seen."""
+    raise ValueError(
+        "clips that are scored were seen before:\n  " + "\n  ".join(lines[:5])
+        + (f"\n  ... and {len(lines) - 5} more" if len(lines) > 5 else "")
+        + "\nNormalise on other clips (featurize --normalise_on=SPLIT, or --like=OTHER_FEATURES) "
+        "and train on other clips; a checkpoint a fold is given as --checkpoint='RUN_{fold}'. "
+        "--reproduce=seen_test scores them all the same, and stamps every output."
+    )  # fmt: skip
