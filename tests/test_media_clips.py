@@ -126,19 +126,19 @@ def test_of_two_faces_the_talking_one_is_taken(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def dialogue(tmp_path, monkeypatch):
+def dialogue(tmp_path):
     """Two seconds of a pale face at the left, which talks, and a brown one at the right."""
 
-    def film(right_talks):
+    def film(right_talks, heard=True):
         pictures = []
         for i in range(20):
             picture = np.full((240, 320, 3), (90, 140, 170), np.uint8)
             for x, own, talks in ((85, PALE, True), (235, BROWN, right_talks)):
-                monkeypatch.setattr(samples, "SKIN", own)
                 opening = abs(np.sin(i * 0.7)) if talks else 0.05
-                samples.draw_face(picture, (x, 125), 120, opening)
+                samples.draw_face(picture, (x, 125), 120, opening, own)
             pictures.append(picture)
-        return samples.write_media(tmp_path / "d.mp4", pictures, samples.babble(2), fps=10)
+        sound = samples.babble(2) if heard else None
+        return samples.write_media(tmp_path / "d.mp4", pictures, sound, fps=10)
 
     return film
 
@@ -171,6 +171,15 @@ def test_a_voice_that_fits_the_other_half_is_noted_and_its_face_not_taken(dialog
     extraction = extract(path, still, utterances=[Utterance(0.2, 1.8, "one", region="right")])
     assert np.abs(colour(extraction.clips[0]) - BROWN).max() < 30
     assert extraction.ledger["notes"] == {}
+
+
+def test_without_sound_no_half_of_the_picture_is_said_to_speak(dialogue):
+    path = dialogue(right_talks=False, heard=False)
+    config = dataclasses.replace(CONFIG, require=("face",))
+    for region, skin in (("left", PALE), ("right", BROWN)):
+        extraction = extract(path, config, utterances=[Utterance(0.2, 1.8, "one", region=region)])
+        assert np.abs(colour(extraction.clips[0]) - skin).max() < 30
+        assert "speaks_elsewhere" not in extraction.ledger["notes"]
 
 
 def test_a_region_that_is_none_is_refused():
