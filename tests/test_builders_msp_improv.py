@@ -67,6 +67,7 @@ def test_a_turn_has_its_labels_groups_text_and_file(tmp_path, listed):
         "dialogue": "session1_S01A",
         "gender": "female",
         "emotion": record.EMOTIONS.index("neutral"),
+        "labels": "N",
         "valence": 3.5,
         "arousal": 3.0,
         "dominance": 3.0,
@@ -183,15 +184,24 @@ def test_lines_that_are_no_turn_and_second_ones_are_left_out(tmp_path, listed):
     more = (
         "UTD-IMPROV-S01A-F01-S.avi; N; A:3.0; V:3.0; D:3.0 ; N:3.0;\n"
         "UTD-IMPROV-../../S01A-F01-S-FM01.avi; N; A:3.0; V:3.0; D:3.0 ; N:3.0;\n"
-        "UTD-IMPROV-S01A-F01-S-FM07.avi; N; A:three; V:3.0; D:3.0 ; N:3.0;\n"
         "UTD-IMPROV-S01A-F01-S-FM08.avi\n"
     )
     path.write_bytes(path.read_bytes() + more.encode())
     reasons = omitted(listed(root))
     assert reasons["duplicate_id"] == ["MSP-IMPROV-S01A-F01-S-FM01"]
     assert reasons["unreadable"] == [
-        f"Evalution.txt line {number}" for number in range(lines + 1, lines + 5)
+        f"Evalution.txt line {number}" for number in range(lines + 1, lines + 4)
     ]
+
+
+def test_values_that_are_no_numbers_are_absent(tmp_path):
+    path = tmp_path / "Evaluation.txt"
+    path.write_text("MSP-IMPROV-S01A-F01-S-FM07.avi ;N; A:three; V:inf; D:3.0 ;\n")
+    ((turn,), unreadable) = evaluation.read(path)
+    assert (turn.name, turn.code, unreadable) == ("MSP-IMPROV-S01A-F01-S-FM07", "N", [])
+    assert math.isnan(turn.arousal)
+    assert math.isnan(turn.valence)
+    assert turn.dominance == 3.0
 
 
 def test_a_label_that_the_release_does_not_have_is_refused_with_its_line(tmp_path, listed):

@@ -29,7 +29,7 @@ published programs share. The ledger's `speaks_elsewhere` counts against it."""
 _GENDERS = {"F": "female", "M": "male"}
 _DIALOGUE = re.compile(r"Ses\d\d[FM]_(impro|script)\w+")
 _PART = re.compile(r"[FM]\w+")
-_TURN = re.compile(r"\[(\S+)\s+-\s+(\S+)\]\s+(\S+)\s+(\S+)\s+\[([^\]]*)\]")
+_TURN = re.compile(r"\[(\S+)\s+-\s+(\S+)\]\s+(\S+)\s+(\S+)(?:\s+\[([^\]]*)\])?")
 _SAID = re.compile(r"(Ses\S+)\s+\[[^\]]*\]\s*:(.*)")
 
 
@@ -41,7 +41,7 @@ class Turn:
       name: dialogue and turn, such as Ses01F_impro01_M003.
       start_s, end_s: place in the dialogue, seconds.
       code: its label, one of CODES.
-      valence, arousal, dominance: means of the annotators, 1 to 5; NaN where not finite.
+      valence, arousal, dominance: means of the annotators, 1 to 5; NaN where there is none.
     """
 
     name: str
@@ -112,19 +112,15 @@ def _turn(line: str, where: str) -> Turn | None:
     if found is None:
         return None
     start, end, name, code, means = found.groups()
-    values = means.split(",")
-    try:
-        numbers = [float(text) for text in (start, end, *values)]
-    except ValueError:
-        return None
-    if len(numbers) != 5 or not _PART.fullmatch(name.rpartition("_")[2]):
+    times = tables.score(start), tables.score(end)
+    if any(map(math.isnan, times)) or not _PART.fullmatch(name.rpartition("_")[2]):
         return None
     if code not in CODES:
         raise ValueError(
             f"{where}: label {code!r}; IEMOCAP has {', '.join(CODES)}. Is the file as released?"
         )
-    means = [value if math.isfinite(value) else math.nan for value in numbers[2:]]
-    return Turn(name, *numbers[:2], code, *means)
+    felt = [tables.score(text) for text in (means or "").split(",")]
+    return Turn(name, *times, code, *(felt if len(felt) == 3 else [math.nan] * 3))
 
 
 def read_transcript(path: Path) -> tuple[dict[str, str], int]:

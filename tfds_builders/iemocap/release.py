@@ -119,6 +119,7 @@ def _utterance(turn: Turn, text: str, label: str) -> Utterance:
         "dialogue": turn.dialogue,
         "gender": turn.gender,
         "emotion": record.EMOTIONS.index(label) if label else -1,
+        "labels": turn.code,
         "valence": turn.valence,
         "arousal": turn.arousal,
         "dominance": turn.dominance,

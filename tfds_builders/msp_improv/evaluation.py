@@ -1,7 +1,6 @@
 """The evaluation file of MSP-IMPROV: what was felt in each turn; and the names of its turns."""
 
 import dataclasses
-import math
 import re
 from pathlib import Path
 
@@ -116,8 +115,4 @@ def _turn(line: str, where: str) -> Turn | None:
             "released?"
         )
     means = dict(_MEAN.findall(block[3]))
-    try:
-        numbers = [float(means.get(key, "nan")) for key in "VAD"]
-    except ValueError:
-        return None
-    return Turn(name, block[2], *(n if math.isfinite(n) else math.nan for n in numbers))
+    return Turn(name, block[2], *(tables.score(means.get(key, "")) for key in "VAD"))

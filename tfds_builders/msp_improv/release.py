@@ -108,6 +108,7 @@ def _source(folder: Path, path: Path, turn: Turn, text: str, label: str) -> Sour
         "dialogue": f"{turn.session}_{turn.scene}",
         "gender": turn.gender,
         "emotion": record.EMOTIONS.index(label) if label else -1,
+        "labels": turn.code,
         "valence": turn.valence,
         "arousal": turn.arousal,
         "dominance": turn.dominance,
