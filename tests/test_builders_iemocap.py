@@ -181,10 +181,12 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     (root / "Session1" / "dialog" / "avi" / "DivX" / "Ses01F_impro01.avi").unlink()
     corpus.put(evaluations / "Ses05F_impro01.txt", corpus.evaluation("Ses05F_impro01"))
     corpus.put(root / "Session5/dialog/avi/DivX/Ses05F_impro01.avi", "film")
+    corpus.put(evaluations / "notes.txt", "[1.0 - 2.0]\tof no dialogue\n")
     found = listed(root)
     assert [source.video_id[-18:] for source in found.sources] == ["Ses05F_impro01.avi"]
     assert {turn.text for turn in found.sources[0].utterances} == {""}
     reasons = omitted(found)
+    assert "unreadable" not in reasons
     assert reasons["no_media"] == [f"Ses01F_impro01_{turn}" for turn in ("F000", "F001", "M000")]
     assert reasons["no_annotation"] == ["Session5/dialog/avi/DivX/Ses05M_script01_1b.avi"]
     assert found.totals()["notes"]["dialogues without a transcript, whose turns have no text"] == 1

@@ -168,6 +168,7 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     (folder / "MSP-IMPROV-S01A-F01-S-FM01.avi").rename(folder / "MSP-IMPROV-S01A-F01-S-FM09.avi")
     (root / "All_human_transcriptions" / "MSP-IMPROV-S01A-M01-S-FM01.txt").unlink()
     (folder / "MSP-IMPROV-trailer.avi").touch()  # no turn
+    (root / "Video/session1/S01A/T/MSP-IMPROV-S01A-F01-T-FM01.avi").unlink()  # not asked for
     found = listed(root)
     assert omitted(found)["no_media"] == ["MSP-IMPROV-S01A-F01-S-FM01"]
     assert omitted(found)["no_annotation"] == [
