@@ -41,14 +41,12 @@ class Reason(enum.StrEnum):
     NO_ACTIVE_SPEAKER = "no_active_speaker"
     NOTHING = "nothing"
     NOT_FINITE = "not_finite"
-    NO_MAJORITY = "no_majority"
-    UNKNOWN_EMOTION = "unknown_emotion"
-    NOT_A_FACE = "not_a_face"
     # Notes, which cost no seconds.
     MISSING_TEXT = "modality_missing:text"
     MISSING_FACE = "modality_missing:face"
     MISSING_SPEECH = "modality_missing:speech"
     MOST_PRESENT_FACE = "most_present_face"
+    SPEAKS_ELSEWHERE = "speaks_elsewhere"
     SUBTITLE_ENCODING_GUESSED = "subtitle_encoding_guessed"
     CUT_BY_VOICE = "cut_by_voice"
     CUT_EVENLY = "cut_evenly"
@@ -84,13 +82,11 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_ACTIVE_SPEAKER: "no face whose mouth moves with the voice",
     Reason.NOTHING: "neither text nor face nor sound",
     Reason.NOT_FINITE: "features that are not finite numbers: look at the media and the weights",
-    Reason.NO_MAJORITY: "no emotion has more than half of the votes",
-    Reason.UNKNOWN_EMOTION: "most votes say that the emotion cannot be told",
-    Reason.NOT_A_FACE: "most votes say that it is no face",
     Reason.MISSING_TEXT: "clips kept without text",
     Reason.MISSING_FACE: "clips kept without a face",
     Reason.MISSING_SPEECH: "clips kept without speech",
     Reason.MOST_PRESENT_FACE: "clips whose face was chosen by presence, not by speech",
+    Reason.SPEAKS_ELSEWHERE: "clips whose voice fits a face outside their half of the picture best",
     Reason.SUBTITLE_ENCODING_GUESSED: "subtitles that are neither UTF-8 nor UTF-16, read as cp1252",
     Reason.CUT_BY_VOICE: "utterances cut by voice activity for want of subtitles",
     Reason.CUT_EVENLY: "utterances cut evenly for want of subtitles and sound",
