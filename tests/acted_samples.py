@@ -1,6 +1,7 @@
-"""Small copies of Emo-DB, SAVEE and CREMA-D, in the trees, names and encodings of their releases."""
+"""Small copies of Emo-DB, SAVEE and CREMA-D: trees, names and encodings of their releases."""
 
 import fractions
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,32 @@ import media_samples
 import numpy as np
 import soundfile
 
-SECONDS = 0.8
+from memobert_jax import record
+from tfds_builders import build, labels
+from tfds_builders.listing import Listing
+
+SECONDS = 1.1
+
+
+def listed(name: str, manual_dir: Path, config: str = "") -> Listing:
+    """What a builder lists of a corpus; nothing is extracted."""
+    request = build.Request(data_dir=str(manual_dir.parent / "unused"), config=config)
+    return build.make_builder(name, request, {}).listing(manual_dir)
+
+
+def omitted(listing: Listing) -> dict[str, str]:
+    """Item -> reason of what is left out."""
+    return {item: str(reason) for item, reason in listing.tally.omitted}
+
+
+def counts(listing: Listing) -> dict[str, Counter]:
+    """Label counts of each split of a listing, as if every clip were kept."""
+    found: dict[str, Counter] = {}
+    for source in listing.sources:
+        for utterance in source.utterances:
+            item = record.make("clips", **utterance.fields)
+            found.setdefault(source.split, Counter()).update(labels.count(item))
+    return found
 
 
 def sound(seed: int, rate: int = 16_000, seconds: float = SECONDS) -> np.ndarray:
@@ -102,6 +128,7 @@ CREMA_D = {
 
 def write_crema_d(folder: Path, votes: Mapping[str, Sequence[str]] = CREMA_D) -> Path:
     """A clone of the repository without video: AudioWAV/ and the tables."""
+    (folder / "AudioWAV").mkdir(parents=True)
     for seed, stem in enumerate(votes):
         write_wav(folder / "AudioWAV" / f"{stem}.wav", sound(seed))
     lines = ['"ActorID","Age","Sex","Race","Ethnicity"']

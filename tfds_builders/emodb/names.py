@@ -5,9 +5,11 @@ Sendlmeier, Weiss, "A Database of German Emotional Speech", Interspeech 2005.
 """
 
 import re
-from typing import Any
 
 from memobert_jax import record
+from memobert_jax.media.subtitles import Utterance
+from tfds_builders.listing import Omission
+from tfds_builders.named_files import whole_file
 
 GENDERS = {
     "03": "male",
@@ -37,41 +39,44 @@ TEXTS = {
 }
 """Code of a sentence -> the sentence."""
 
-EMOTIONS = {
+LABELS = {
     "W": "anger",
-    "L": "other",
+    "L": "boredom",
     "E": "disgust",
     "A": "fear",
     "F": "happiness",
     "T": "sadness",
     "N": "neutral",
 }
-"""First letter of the German word (Wut, Langeweile, Ekel, Angst, Freude, Trauer) -> canonical name.
+"""First letter of the German word (Wut, Langeweile, Ekel, Angst, Freude, Trauer) -> label."""
 
-Boredom (Langeweile) has no canonical name: it is `other`, which is nothing else here.
-"""
+CANONICAL = {"boredom": "other"}
+"""Labels that are no canonical names -> their class."""
 
 _NAME = re.compile(r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<emotion>[A-Z])[a-z]?")
 
 
-def read(stem: str) -> tuple[str, dict[str, Any]] | None:
-    """(text, fields of the record) of a file name such as 03a01Fa; None if it is none.
+def read(stem: str) -> Utterance | Omission:
+    """The utterance of a file name such as 03a01Fa; NO_ANNOTATION if it is none.
 
     Raises:
       ValueError: for a name with a speaker, sentence or emotion that the database does not have.
     """
     found = _NAME.fullmatch(stem)
     if found is None:
-        return None
-    for part, known in (("speaker", GENDERS), ("text", TEXTS), ("emotion", EMOTIONS)):
+        return Omission.NO_ANNOTATION
+    for part, known in (("speaker", GENDERS), ("text", TEXTS), ("emotion", LABELS)):
         if found[part] not in known:
             raise ValueError(
                 f"{stem!r}: {part} {found[part]!r}; expected one of {', '.join(known)}. If the "
                 "file is not of Emo-DB, take it out of the folder"
             )
-    return TEXTS[found["text"]], {
-        "id": stem,
-        "speaker": found["speaker"],
-        "gender": GENDERS[found["speaker"]],
-        "emotion": record.EMOTIONS.index(EMOTIONS[found["emotion"]]),
-    }
+    label = LABELS[found["emotion"]]
+    return whole_file(
+        TEXTS[found["text"]],
+        id=stem,
+        speaker=found["speaker"],
+        gender=GENDERS[found["speaker"]],
+        emotion=record.EMOTIONS.index(CANONICAL.get(label, label)),
+        labels=label,
+    )

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from memobert_jax import record
+from memobert_jax.media.subtitles import Utterance
 from tfds_builders import tables
+from tfds_builders.named_files import whole_file
 
 COLUMNS = (
     "sr no.",
@@ -47,42 +49,31 @@ _TIME = re.compile(r"(\d+):(\d\d):(\d\d)[,.](\d{3})")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """An utterance.
+    """A row of a table.
 
     Attributes:
-      stem: dia<dialogue>_utt<utterance>, unique in the split.
-      text: what is said.
-      listed_s: length by the times of the row, seconds; NaN where they make none.
-      fields: further fields of the record.
+      stem: dia<dialogue>_utt<utterance>, the name of its file.
+      listed_s: length by its times, seconds; NaN where they cannot be read.
+      utterance: its text and labels.
     """
 
     stem: str
-    text: str
     listed_s: float
-    fields: Mapping[str, Any]
+    utterance: Utterance
 
 
 def read(path: Path, split: str) -> list[Row]:
-    """The utterances of a CSV file, in its order.
+    """The rows of a CSV file, in its order.
 
     Dialogues are counted anew in each split, so ids and dialogues carry its name.
 
     Raises:
       FileNotFoundError: without the file.
-      ValueError: for a label outside the sets, numbers that are none, an utterance listed twice.
+      ValueError: for a label outside the sets, or numbers that are none.
     """
-    rows, lines = [], {}
-    for row in tables.read_rows(path, COLUMNS):
-        where = f"{path} line {row['line']}"
-        found = _row(row, split, where)
-        if found.stem in lines:
-            raise ValueError(
-                f"{where}: {found.stem} is in line {lines[found.stem]} already; an utterance "
-                "belongs into one row"
-            )
-        lines[found.stem] = row["line"]
-        rows.append(found)
-    return rows
+    return [
+        _row(row, split, f"{path} line {row['line']}") for row in tables.read_rows(path, COLUMNS)
+    ]
 
 
 def _row(row: Mapping[str, Any], split: str, where: str) -> Row:
@@ -90,19 +81,16 @@ def _row(row: Mapping[str, Any], split: str, where: str) -> Row:
     dialogue, utterance, season, episode = (_whole(row[name], name, where) for name in names)
     stem = f"dia{dialogue}_utt{utterance}"
     emotion = EMOTIONS[_one_of(EMOTIONS, row["emotion"], "emotion", where)]
-    return Row(
-        stem=stem,
-        text=repaired(row["utterance"]),
-        listed_s=seconds(row["endtime"]) - seconds(row["starttime"]),
-        fields={
-            "id": f"{split}_{stem}",
-            "speaker": repaired(row["speaker"]),
-            "session": f"s{season:02}e{episode:02}",
-            "dialogue": f"{split}_dia{dialogue}",
-            "emotion": record.EMOTIONS.index(emotion),
-            "sentiment": SENTIMENTS[_one_of(SENTIMENTS, row["sentiment"], "sentiment", where)],
-        },
+    said = whole_file(
+        repaired(row["utterance"]),
+        id=f"{split}_{stem}",
+        speaker=repaired(row["speaker"]),
+        session=f"s{season:02}e{episode:02}",
+        dialogue=f"{split}_dia{dialogue}",
+        emotion=record.EMOTIONS.index(emotion),
+        sentiment=SENTIMENTS[_one_of(SENTIMENTS, row["sentiment"], "sentiment", where)],
     )
+    return Row(stem, seconds(row["endtime"]) - seconds(row["starttime"]), said)
 
 
 def repaired(text: str) -> str:

@@ -4,9 +4,11 @@ Source: `Info.txt` of the release; Haq and Jackson, "Multimodal Emotion Recognit
 """
 
 import re
-from typing import Any
 
 from memobert_jax import record
+from memobert_jax.media.subtitles import Utterance
+from tfds_builders.listing import Omission
+from tfds_builders.named_files import whole_file
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
 """All male; each has a folder."""
@@ -25,8 +27,8 @@ EMOTIONS = {
 _NAME = re.compile(r"([a-z]+)(\d{1,2})")
 
 
-def read(speaker: str, stem: str) -> tuple[str, dict[str, Any]] | None:
-    """('', fields of the record) of a file such as a01 or a1 of a speaker; None if it is none.
+def read(speaker: str, stem: str) -> Utterance | Omission:
+    """The utterance of a file such as a01 or a1 of a speaker; NO_ANNOTATION if it is none.
 
     The text is empty: the release does not say which number is which sentence.
 
@@ -35,16 +37,17 @@ def read(speaker: str, stem: str) -> tuple[str, dict[str, Any]] | None:
     """
     found = _NAME.fullmatch(stem)
     if found is None:
-        return None
+        return Omission.NO_ANNOTATION
     emotion, number = found[1], int(found[2])
     if emotion not in EMOTIONS:
         raise ValueError(
             f"'{speaker}/{stem}': emotion {emotion!r}; expected one of {', '.join(EMOTIONS)}. If "
             "the file is not of SAVEE, take it out of the folder"
         )
-    return "", {
-        "id": f"{speaker}_{emotion}{number:02}",
-        "speaker": speaker,
-        "gender": "male",
-        "emotion": record.EMOTIONS.index(EMOTIONS[emotion]),
-    }
+    return whole_file(
+        "",
+        id=f"{speaker}_{emotion}{number:02}",
+        speaker=speaker,
+        gender="male",
+        emotion=record.EMOTIONS.index(EMOTIONS[emotion]),
+    )
