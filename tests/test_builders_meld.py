@@ -74,6 +74,29 @@ def test_a_row_and_its_file_become_a_clip_of_its_split(built):
     assert clip["end_s"] == pytest.approx(1.0, abs=0.05)
 
 
+def test_every_emotion_and_sentiment_of_the_tables_has_its_canonical_value(corpus):
+    found = {
+        utterance.fields["id"]: utterance.fields
+        for source in acted_samples.listed("meld", corpus).sources
+        for utterance in source.utterances
+    }
+    values = {
+        name: (record.EMOTIONS[fields["emotion"]], fields["sentiment"])
+        for name, fields in found.items()
+    }
+    assert values == {
+        "train_dia0_utt0": ("neutral", 0),
+        "train_dia0_utt1": ("surprise", 1),
+        "train_dia2_utt0": ("fear", -1),
+        "train_dia2_utt1": ("anger", -1),
+        "dev_dia0_utt0": ("disgust", -1),
+        "dev_dia0_utt1": ("neutral", 0),
+        "test_dia0_utt0": ("happiness", 1),
+        "test_dia0_utt1": ("sadness", -1),
+        "test_dia1_utt0": ("neutral", 0),
+    }
+
+
 def test_no_dialogue_is_in_two_splits_though_its_numbers_are(built):
     _, splits, _, _ = built
     dialogues = [{clip["dialogue"] for clip in found.values()} for found in splits.values()]
@@ -156,7 +179,7 @@ def test_of_two_cuts_of_a_test_clip_the_configuration_takes_one(corpus, config, 
     assert names["test_dia0_utt0"] == taken
     assert names["test_dia0_utt1"] == "dia0_utt1.mp4"
     assert names["test_dia1_utt0"] == "final_videos_testdia1_utt0.mp4"
-    assert acted_samples.omitted(found) == {left: "other_setting"}
+    assert acted_samples.omitted(found) == {f"output_repeated_splits_test/{left}": "other_setting"}
 
 
 def test_tables_and_folders_are_found_without_the_folders_of_the_archives(corpus):

@@ -46,7 +46,7 @@ class CremaConfig(ClipsConfig):
     )
 
 
-class Builder(ClipsBuilder):
+class Builder(ClipsBuilder, skip_registration=True):  # TFDS has one of this name
     """Clips of CREMA-D.
 
     Clips last 1 to 10 seconds: files that are shorter or longer are none of the clip that their

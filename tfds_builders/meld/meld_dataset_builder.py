@@ -133,7 +133,7 @@ class Builder(ClipsBuilder):
         if wanted is None or other is None:
             return wanted or other
         tally.listed += 1
-        tally.omit(Omission.OTHER_SETTING, other.name)
+        tally.omit(Omission.OTHER_SETTING, f"{other.parent.name}/{other.name}")
         return wanted
 
     def assign_splits(

@@ -39,7 +39,7 @@ class SaveeConfig(ClipsConfig):
     published: Published | None = _PUBLISHED
 
 
-class Builder(ClipsBuilder):
+class Builder(ClipsBuilder, skip_registration=True):  # TFDS has one of this name
     """Clips of SAVEE."""
 
     VERSION = tfds.core.Version("1.0.0")
