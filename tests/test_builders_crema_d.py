@@ -39,6 +39,8 @@ def test_sound_files_become_clips_and_files_that_are_not_their_clip_cost_themsel
     acted_samples.write_wav(wav / "1002_MTI_NEU_XX.wav", acted_samples.sound(70, seconds=0.1))
     acted_samples.write_wav(wav / "1002_IEO_DIS_MD.wav", acted_samples.sound(71, seconds=11))
     acted_samples.write_wav(wav / "1002_ITH_SAD_X.wav", acted_samples.sound(72))
+    (wav / "1001_ITH_SAD_XX.wav").symlink_to(wav / "nowhere.wav")
+    (wav / "1001_WSI_SAD_XX.wav").mkdir()
     clips, metadata, ledgers = build(corpus.parent, "acted_audio")
     assert set(clips) == {*acted_samples.CREMA_D, "1002_ITH_SAD_XX"}
     clip = clips["1002_DFA_SAD_XX"]
@@ -52,6 +54,7 @@ def test_sound_files_become_clips_and_files_that_are_not_their_clip_cost_themsel
         "AudioWAV/1001_MTI_SAD_XX.wav": {"no_speech"},
         "AudioWAV/1002_MTI_NEU_XX.wav": {"too_short"},
         "AudioWAV/1002_IEO_DIS_MD.wav": {"too_long"},
+        "AudioWAV/1001_ITH_SAD_XX.wav": {"missing_file"},
     }
     assert metadata["published"]["counts"]["everything"]["clips"] == 7442
 

@@ -12,11 +12,14 @@ SPLIT = "everything"
 
 
 def files(folder: Path, suffix: str) -> list[Path]:
-    """The files of a folder with a suffix, in any case, by name; hidden ones are ignored."""
+    """The files of a folder with a suffix, in any case, by name; hidden ones are ignored.
+
+    A link that leads nowhere is one of them: extraction counts it as missing.
+    """
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() == suffix and not path.name.startswith(".")
+        if path.suffix.lower() == suffix and not path.name.startswith(".") and not path.is_dir()
     )
 
 

@@ -140,7 +140,7 @@ def _utterance(
 
 def _check_pointers(paths: Sequence[Path]) -> None:
     """Raises ValueError if some files are what git leaves of them without git-lfs."""
-    small = [path for path in paths if path.stat().st_size < 1024]
+    small = [path for path in paths if path.is_file() and path.stat().st_size < 1024]
     pointers = [path for path in small if path.read_bytes().startswith(_POINTER)]
     if pointers:
         raise ValueError(
