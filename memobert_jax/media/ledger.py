@@ -27,6 +27,7 @@ class Reason(enum.StrEnum):
     NO_SUBTITLES = "no_subtitles"
     SUBTITLE_NO_CUES = "subtitle_no_cues"
     COPY = "copy"
+    LONGER_THAN_LISTED = "longer_than_listed"
     CRASHED = "crashed"
     # Part of a file.
     DAMAGED = "damaged"
@@ -69,6 +70,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_SUBTITLES: "no subtitle file and no subtitle stream, and text is required",
     Reason.SUBTITLE_NO_CUES: "the subtitles hold no cue that can be read",
     Reason.COPY: "the same file under another name",
+    Reason.LONGER_THAN_LISTED: "the file goes on long after the times of its annotation",
     Reason.CRASHED: "reading it ended the process twice: damaged, or too large for the memory",
     Reason.DAMAGED: "the media cannot be decoded here",
     Reason.OUTSIDE_CUES: "no utterance here",
