@@ -118,7 +118,7 @@ def plot(groups: Mapping[str, Curve], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     names = list(next(iter(groups.values())).losses)
     with pyplot.rc_context({"svg.hashsalt": "curves", "svg.fonttype": "none"}):
@@ -132,6 +132,10 @@ def plot(groups: Mapping[str, Curve], path: Path) -> None:
                 low, high = losses.min(0), losses.max(0)
                 axis.fill_between(curve.clips, low, high, color=line.get_color(), alpha=0.15)
             axis.set(title=LOSS_NAMES[objective], xlabel="clips trained on", yscale="log")
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
+            axis.yaxis.set_minor_formatter(ticker.NullFormatter())
+            axis.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
             axis.grid(alpha=0.3, which="both")
         axes[0, 0].set_ylabel("held-out loss")
         axes[0, 0].legend()
