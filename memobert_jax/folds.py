@@ -73,7 +73,14 @@ def by_split(splits: Mapping[str, str], disjoint: Sequence[str]) -> Definition:
       disjoint: columns of which no two parts may share a value.
     """
     fold = {part: (split,) for part, split in splits.items()}
-    return Definition("by_split", 1, "split", lambda column: [fold], tuple(disjoint))
+    return Definition(
+        name="by_split",
+        version=1,
+        by="split",
+        folds=lambda column: [fold],
+        disjoint=tuple(disjoint),
+        rule="the dataset's own splits",
+    )
 
 
 _KEYS = ("name", "version", "by", "disjoint", "folds")

@@ -206,11 +206,12 @@ def find(name: str) -> Definition:
     if name in PUBLISHED:
         return PUBLISHED[name]
     if not name.endswith(".json"):
-        near = difflib.get_close_matches(name, PUBLISHED, n=1, cutoff=0.4)
+        known = ("by_split", *PUBLISHED)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        known = ", ".join(("by_split", *PUBLISHED))
         raise ValueError(
-            f"there is no protocol {name!r}; {hint}Choose from {known}, or give a .json file"
+            f"there is no protocol {name!r}; {hint}Choose from {', '.join(known)}, or give a .json "
+            "file"
         )
     found = folds.from_file(name)
     if found.name in (*PUBLISHED, "by_split"):
