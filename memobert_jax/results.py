@@ -87,13 +87,15 @@ def before(bench: Workbench, paths: Sequence[Path]) -> tuple[list[str], list[str
 
 
 def _checkpoint(bench: Workbench, paths: Sequence[Path]) -> dict[str, Any]:
-    first = paths[0]
+    first, data = paths[0], []
+    for path in dict.fromkeys(paths):
+        data += [source for source in checkpoint.metadata(path)["data"] if source not in data]
     return {
         "path": str(first),
         "paths": list(dict.fromkeys(map(str, paths))),
         "step": int(first.name) if first.name.isdigit() else None,
         "kind": bench.metadata["kind"],
-        "data": bench.metadata["data"],
+        "data": data,
         "tokenizer": bench.metadata["tokenizer"]["fingerprint"],
     }
 

@@ -5,12 +5,13 @@ them, the features were normalised, a tokenizer and a network were trained, and 
 have been fitted under another protocol.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax import checkpoint
+from memobert_jax import checkpoint, tokenizer
 from memobert_jax.corpus import Corpus
 from memobert_jax.features import normalised_on
 from memobert_jax.protocols import Protocol
@@ -51,10 +52,11 @@ def look(
     clips = protocol.folds[fold].parts[part]
     out = Findings([], [])
     _normalisation(corpus, clips, out)
+    _tokenizer(corpus, clips, metadata, out)
     if pretrained:
-        _training(corpus, clips, metadata, out)
+        for source in _sources(metadata, out):
+            _source(corpus, clips, source, "pre-training", out)
         _fit(protocol, metadata, part, fold, clips, out)
-        out.unchecked.append("the texts of the tokenizer are not recorded")
     return out
 
 
@@ -70,26 +72,43 @@ def _normalisation(corpus: Corpus, clips: np.ndarray, out: Findings) -> None:
         _add(out, corpus, seen, "normalisation", f"fitted on split {fitted_on['split']!r}")
 
 
-def _training(
+def _tokenizer(
     corpus: Corpus, clips: np.ndarray, metadata: Mapping[str, Any], out: Findings
 ) -> None:
-    for source in _sources(metadata, out):
-        where = f"on split {source['split']!r} of {source['path']}, without labels"
-        same = [n for n, f in corpus.fingerprints.items() if f == source["fingerprint"]]
-        if same:
-            seen = clips[np.isin(corpus.column("split")[clips], same)]
-            _add(out, corpus, seen, "pre-training", where)
-            continue
-        try:
-            other = Corpus(source["path"], [source["split"]])
-            ids = other.column("id")
-        except (OSError, ValueError):
-            out.unchecked.append(f"the clips of the pre-training ({source['path']}) are not there")
-            continue
-        if other.dataset["name"] == corpus.dataset["name"]:
-            _add(
-                out, corpus, clips[np.isin(corpus.column("id")[clips], ids)], "pre-training", where
-            )
+    """A BERT's vocabulary was made elsewhere; what one of our own saw may stand beside it."""
+    made = checkpoint.tokenizer_of(metadata)
+    if made.of_bert:
+        return
+    path = (metadata["config"] or {}).get("tokenizer", "")
+    found = tokenizer.sources(path, made.fingerprint) if path else None
+    if found is None:
+        out.unchecked.append("the texts of the tokenizer are not recorded")
+    for source in found or ():
+        _source(corpus, clips, source, "tokenizer", out)
+
+
+def _source(
+    corpus: Corpus, clips: np.ndarray, source: Mapping[str, Any], by: str, out: Findings
+) -> None:
+    """Whether some clips are in a split of a features dataset, or clips of their ids."""
+    where = f"on split {source['split']!r} of {source['path']}, without labels"
+    same = [name for name, value in corpus.fingerprints.items() if value == source["fingerprint"]]
+    if same:
+        _add(out, corpus, clips[np.isin(corpus.column("split")[clips], same)], by, where)
+        return
+    try:
+        ids = _ids(source["path"], source["split"], corpus.dataset["name"])
+    except (OSError, ValueError):
+        out.unchecked.append(f"the clips of the {by} ({source['path']}) are not there")
+        return
+    _add(out, corpus, clips[np.isin(corpus.column("id")[clips], ids)], by, where)
+
+
+@functools.lru_cache(maxsize=8)  # the same for all folds
+def _ids(path: str, split: str, dataset: str) -> np.ndarray:
+    """Ids of the clips of a split; none, unread, where it is of another dataset."""
+    other = Corpus(path, [split])
+    return other.column("id") if other.dataset["name"] == dataset else np.zeros(0, str)
 
 
 def _sources(metadata: Mapping[str, Any], out: Findings) -> list[Mapping[str, Any]]:

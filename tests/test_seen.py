@@ -1,14 +1,22 @@
 """What was seen before it is scored: normalisation, pre-training, an earlier fit."""
 
+import base64
+
 import corpora
 import pytest
 import samples
 from corpora import plain
 
-from memobert_jax import folds, protocols, seen
+from memobert_jax import folds, protocols, seen, tokenizer
 from memobert_jax.corpus import Corpus
 
-PRETRAINED = {"kind": "pretrain", "data": [], "config": None}
+TOKENS = tokenizer.train(samples.PHRASES, 80)
+PRETRAINED = {
+    "kind": "pretrain",
+    "data": [],
+    "config": None,
+    "tokenizer": {"model": base64.b64encode(TOKENS.model).decode()},
+}
 
 
 def dataset(folder, *, name="corpus", metadata=None, **splits):
@@ -92,6 +100,26 @@ def test_clips_that_lie_in_another_features_dataset_are_found_by_their_ids(path,
     assert look(path, trained_on(source(stranger, "all"))).found == []
 
 
+def test_a_tokenizer_that_saw_the_test_part_is_found(path, tmp_path):
+    model = tmp_path / "words.model"
+    metadata = trained_on(config={"tokenizer": str(model)})
+    tokenizer.save_sources(TOKENS, model, [source(path, "train"), source(path, "test")])
+    findings = look(path, metadata, pretrained=False)
+    assert [(s.by, len(s.ids)) for s in findings.found] == [("tokenizer", 8)]
+    assert findings.unchecked == []
+
+
+@pytest.mark.parametrize("of", ["another tokenizer", "nothing"])
+def test_a_tokenizer_whose_texts_are_not_recorded_is_said_to_be_unchecked(path, tmp_path, of):
+    model = tmp_path / "words.model"
+    if of == "another tokenizer":
+        other = tokenizer.train(["quite other words"], 80)
+        tokenizer.save_sources(other, model, [source(path, "test")])
+    findings = look(path, trained_on(config={"tokenizer": str(model)}))
+    assert findings.found == []
+    assert findings.unchecked == ["the texts of the tokenizer are not recorded"]
+
+
 def test_data_that_are_gone_are_said_to_be_unchecked(path, tmp_path):
     findings = look(path, trained_on(source(tmp_path / "gone", "train", "ab")))
     assert findings.found == []
@@ -102,9 +130,8 @@ def test_what_a_network_began_with_counts_as_well(path, tmp_path, monkeypatch):
     start = trained_on(source(path, "test"))
     monkeypatch.setattr(seen.checkpoint, "resolve", lambda path: path)
     monkeypatch.setattr(seen.checkpoint, "metadata", {"start": start}.__getitem__)
-    assert [s.by for s in look(path, trained_on(config={"init_from": "start"})).found] == [
-        "pre-training"
-    ]
+    (found,) = look(path, trained_on(config={"init_from": "start"})).found
+    assert (found.by, len(found.ids)) == ("pre-training", 8)
     monkeypatch.undo()
     lost = trained_on(config={"init_from": str(tmp_path / "none")})
     assert any("began with" in line for line in look(path, lost).unchecked)
