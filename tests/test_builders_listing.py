@@ -136,7 +136,9 @@ def test_a_manual_dir_that_cannot_be_a_corpus_is_refused_with_what_to_do(tmp_pat
 def test_a_missing_part_is_named_with_what_is_there_instead(tmp_path):
     (tmp_path / "labels.csv").touch()
     assert manual.need(tmp_path, "labels.csv", "") == tmp_path / "labels.csv"
-    with pytest.raises(FileNotFoundError, match=r"no a/b.csv in .*holds labels\.csv\. put it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no a/b.csv in .*, which holds labels\.csv\. put it"
+    ):
         manual.need(tmp_path, "a/b.csv", "put it there")
     (tmp_path / "a.tgz").touch()
     with pytest.raises(FileNotFoundError, match=r"Extract the archives .*\(a\.tgz\)"):
