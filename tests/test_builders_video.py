@@ -85,6 +85,15 @@ def test_both_splits_have_clips_whichever_two_videos_have_some():
         assert len(splits) == 2
 
 
+def test_videos_of_one_speaker_stay_together():
+    outcomes = [outcome(f"id{n % 8}/{n}") for n in range(80)]
+    splits = unlabelled.split_by_hash(outcomes, 0.05, unit_of=lambda name: name.split("/")[0])
+    speakers = {s: {o.video_id.split("/")[0] for o in part} for s, part in splits.items()}
+    assert speakers["train"]
+    assert speakers["validation"]
+    assert not speakers["train"] & speakers["validation"]
+
+
 def test_a_video_keeps_its_split_when_the_corpus_grows():
     small = unlabelled.split_by_hash([outcome(f"v{n}") for n in range(300)], 0.05)
     large = unlabelled.split_by_hash([outcome(f"v{n}") for n in range(600)], 0.05)

@@ -71,13 +71,7 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
         splits = defaultdict(list)
         for source, outcome in zip(sources, outcomes, strict=True):
             splits[source.split].append(outcome)
-        empty = [name for name, part in splits.items() if not sum(o.clips for o in part)]
-        if empty:
-            totals = ledger.merge(o.ledger for name in empty for o in splits[name])
-            raise ValueError(
-                f"no clip of split {', '.join(map(repr, empty))} is left. Why:\n"
-                f"{ledger.table(totals)}\nMend the input or relax the extraction settings."
-            )
+        check_no_empty_split(splits)
         return dict(splits)
 
     def listing(self, manual_dir: str | Path) -> Listing:
@@ -186,6 +180,17 @@ def check_any_clip(outcomes: Sequence[Outcome]) -> None:
         raise ValueError(
             f"none of {len(outcomes)} videos gave a clip. Why:\n{ledger.table(totals)}\n"
             "Mend the input or relax the extraction settings (--help lists them)."
+        )
+
+
+def check_no_empty_split(splits: Mapping[str, Sequence[Outcome]]) -> None:
+    """Raises ValueError, with the ledger, for splits without a single clip."""
+    empty = [name for name, part in splits.items() if not sum(o.clips for o in part)]
+    if empty:
+        totals = ledger.merge(o.ledger for name in empty for o in splits[name])
+        raise ValueError(
+            f"no clip of split {', '.join(map(repr, empty))} is left. Why:\n"
+            f"{ledger.table(totals)}\nMend the input or relax the extraction settings."
         )
 
 
