@@ -154,6 +154,14 @@ def test_mean_and_deviation_of_the_training_split_are_removed_and_stated(corpus,
     np.testing.assert_allclose(stated["std"], raw.std(0))
 
 
+def test_a_split_that_is_not_there_cannot_be_fitted_on():
+    records = Records([], ["all"], lambda tally: iter(()))
+    with pytest.raises(
+        ValueError, match=r"no split 'train' to fit the normalisation on: \['all'\]"
+    ):
+        streaming.fit(records, "train")
+
+
 def test_values_that_are_not_finite_become_the_mean_and_are_counted(corpus, tmp_path):
     lines = ("a train 0 nan", "b train 4", "c test 1")
     kit.run_build("vectors", corpus(*lines), tmp_path / "data", config="normalised")
