@@ -65,6 +65,7 @@ def test_an_alignment_that_cannot_be_meant_is_refused(tmp_path, text, message):
         ("grid/align/S34/bbaf2n.align", "s34"),
         ("grid/video/s2.mpg_vcd/s2/bbaf2n.mpg", "s2"),
         ("grid_s3/mp4/bbaf2n.mp4", "s3"),
+        ("grid_s3/s4/bbaf2n.mp4", "s4"),
         ("grid/mp4/bbaf2n.mp4", ""),
         ("videos2/bbaf2n.mp4", ""),
     ],

@@ -8,7 +8,7 @@ import pytest
 import runs
 import tensorflow_datasets as tfds
 
-from memobert_jax import data, features, record
+from memobert_jax import data, features, protocols, record
 from tfds_builders import build, fer_plus, folders, streaming
 from tfds_builders.labels import Published
 from tfds_builders.listing import Omission
@@ -123,6 +123,15 @@ def test_training_takes_it(corpus, tmp_path):
     batch = train.batch(0)
     assert batch["face"].shape[-1] == 3
     assert np.abs(batch["speech"]).sum() > 0
+
+
+def test_evaluation_takes_it(corpus, tmp_path):
+    kit.run_build("vectors", corpus(*LINES), tmp_path / "data")
+    both = protocols.Corpus(folder_of(tmp_path / "data"), ("train", "test"))
+    assert len(both) == 4
+    assert both.labels(("fear", "anger")).tolist() == [1, 1, 1, 1]
+    assert both.column("video_id").tolist() == ["a", "b", "e", "c"]
+    np.testing.assert_array_equal(both.read(3, ["speech"])["speech"], np.full((5, 2), 8))
 
 
 def test_what_is_left_out_and_the_labels_stand_in_the_report(corpus, tmp_path):
