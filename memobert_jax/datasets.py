@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +28,63 @@ def shard_path(directory: str | Path, name: str, split: str, shard: int, num_sha
     return Path(directory) / f"{name}-{split}.array_record-{shard:05d}-of-{num_shards:05d}"
 
 
-def write_atomically(path: str | Path, write: Callable[[str], None]) -> None:
-    """Calls `write(temporary path)` and moves the result to `path`, flushed to the disk.
+@contextlib.contextmanager
+def atomically(path: str | Path) -> Iterator[str]:
+    """A temporary path to write; the result moves to `path`, flushed to the disk.
 
     `path` is absent, its old self or whole, also after a kill or with a full disk.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(str(temporary))
+        yield str(temporary)
         _flush(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def write_atomically(path: str | Path, write: Callable[[str], None]) -> None:
+    """Calls `write(temporary path)` and moves the result to `path`, as `atomically`."""
+    with atomically(path) as temporary:
+        write(temporary)
+
+
 def _flush(path: Path) -> None:
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def open_shard(path: str | Path) -> Iterator[Callable[[bytes], None]]:
+    """A function that adds a serialized record to an array_record file.
+
+    The file appears, as `shard_path` names it, when the body is over and all records can be read
+    back.
+
+    Raises:
+      OSError: if the file cannot be written whole, as on a full disk.
+    """
+    from array_record.python import array_record_module
+
+    count = 0
+    with atomically(path) as temporary:
+        writer = array_record_module.ArrayRecordWriter(temporary, _OPTIONS)
+
+        def write(example: bytes) -> None:
+            nonlocal count
+            with _disk_errors(path):
+                writer.write(example)
+            count += 1
+
+        yield write
+        with _disk_errors(path):
+            writer.close()
+            reader = array_record_module.ArrayRecordReader(temporary)
+            found = reader.num_records()
+            reader.close()
+            if found != count:
+                raise RuntimeError(f"{count} records were written but {found} can be read back")
 
 
 def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
@@ -58,26 +97,11 @@ def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
     Raises:
       OSError: if the file cannot be written whole, as on a full disk.
     """
-    from array_record.python import array_record_module
-
     count = 0
-
-    def write(temporary: str) -> None:
-        nonlocal count
-        writer = array_record_module.ArrayRecordWriter(temporary, _OPTIONS)
+    with open_shard(path) as write:
         for example in examples:
-            with _disk_errors(path):
-                writer.write(example)
+            write(example)
             count += 1
-        with _disk_errors(path):
-            writer.close()
-            reader = array_record_module.ArrayRecordReader(temporary)
-            found = reader.num_records()
-            reader.close()
-            if found != count:
-                raise RuntimeError(f"{count} records were written but {found} can be read back")
-
-    write_atomically(path, write)
     return count
 
 

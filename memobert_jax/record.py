@@ -7,6 +7,8 @@ Two stages share the table. A *clips* record holds encoded media (JPEG face crop
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,6 +91,7 @@ FIELDS = (
     Field("text_features", "frames", _FEATURES, "for corpora that ship text only as vectors"),
     Field("emotion", "emotion", _BOTH, "class id in EMOTIONS, or -1"),
     Field("emotions", "intensities", _BOTH, "multi-label intensities in EMOTIONS order, or NaN"),
+    Field("labels", "text", _BOTH, "the corpus' own label names, separated by commas"),
     Field("sentiment", "scalar", _BOTH, "NaN where absent"),
     Field("valence", "scalar", _BOTH, "NaN where absent"),
     Field("arousal", "scalar", _BOTH, "NaN where absent"),
@@ -108,6 +111,12 @@ def fields(stage: str) -> dict[str, Field]:
     if stage not in _BOTH:
         raise ValueError(f"stage is {stage!r}; expected 'clips' or 'features'")
     return {field.name: field for field in FIELDS if stage in field.stages}
+
+
+def fingerprint(stage: str) -> str:
+    """12 hex digits of the fields of a stage and the label names: the shape of its records."""
+    shape = [[field.name, field.kind] for field in fields(stage).values()]
+    return hashlib.sha256(json.dumps([shape, EMOTIONS]).encode()).hexdigest()[:12]
 
 
 def blank(stage: str, widths: Mapping[str, int] | None = None) -> dict[str, Any]:

@@ -105,6 +105,10 @@ def read_ledgers(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
 
 
+def read_metadata(folder: Path) -> dict:
+    return json.loads((folder / "metadata.json").read_text())
+
+
 def make_media(path: Path, seconds: float = 2.0, video: bool = True, sound: bool = True) -> Path:
     """A small mp4: a moving gradient and a tone."""
     with av.open(str(path), "w") as out:

@@ -76,7 +76,7 @@ def test_help_tells_what_to_put_where_without_heavy_imports():
         ("video_corpus", {"config": "defualt"}, {}, r"did you mean 'default'\?"),
         ("video_corpus", {}, {"min_presence": 3.0}, r"extract\.min_presence = 3\.0; expected"),
         ("video_corpus", {}, {"require": ("voice",)}, r"expected a selection from text, face"),
-        ("video_corpus", {"csv": "x.csv"}, {}, "belong to folder_corpus"),
+        ("video_corpus", {"csv": "x.csv"}, {}, "--csv has no effect on video_corpus"),
         ("folder_corpus", {"aliases": ("joyous",)}, {}, "expected SPELLING:LABEL"),
         ("video_corpus", {"data_dir": ""}, {}, "--data_dir is missing"),
         ("video_corpus", {"manual_dir": ""}, {}, "--manual_dir is missing.*your videos"),

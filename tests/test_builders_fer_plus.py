@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from memobert_jax import record
-from memobert_jax.media.ledger import Reason
 from tfds_builders.fer_plus import votes
+from tfds_builders.listing import Omission
 
 HEADER = (
     "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
@@ -85,7 +85,7 @@ def test_a_configuration_under_another_name_keeps_its_pictures(source, tmp_path)
     kit.run_build("fer_plus", source, tmp_path / "data", config="votes", config_name="mine")
     data = kit.read_dataset(tmp_path / "data" / "fer_plus" / "mine" / "1.0.0")
     assert [clip["emotion"] for clip in data["train"]].count(-1) == 1
-    with pytest.raises(ValueError, match="other input or settings: fingerprint"):
+    with pytest.raises(ValueError, match="other input or settings: unlabelled was True"):
         kit.run_build("fer_plus", source, tmp_path / "data", config_name="mine")
 
 
@@ -99,11 +99,12 @@ def test_a_row_without_a_name_gets_one_that_no_other_row_has(tmp_path):
 
 def test_every_picture_is_counted_under_one_reason(source, tmp_path):
     kit.run_build("fer_plus", source, tmp_path / "data")
-    ledgers = kit.read_ledgers(tmp_path / "data" / "fer_plus" / "majority" / "1.0.0")
-    train = next(entry for entry in ledgers if entry["split"] == "train")
-    counts = {reason: entry["count"] for reason, entry in train["dropped"].items()}
+    folder = tmp_path / "data" / "fer_plus" / "majority" / "1.0.0"
+    listing = kit.read_metadata(folder)["listing"]
+    counts = {reason: entry["count"] for reason, entry in listing["omitted"].items()}
     assert counts == {"no_majority": 2, "not_a_face": 1, "unknown_emotion": 1}
-    assert train["clips"] == 2
+    assert (listing["listed"], listing["kept"]) == (10, 6)
+    assert listing["omitted"]["not_a_face"]["examples"] == ["row0000002"]
 
 
 def test_a_built_dataset_is_not_built_again_and_other_votes_are_noticed(source, tmp_path):
@@ -150,7 +151,7 @@ def test_files_of_different_length_are_refused(source, tmp_path):
 @pytest.mark.parametrize("name", ["fer2013.csv", "fer2013new.csv"])
 def test_a_missing_file_is_named(source, tmp_path, name):
     (source / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"no file .*{name}"):
+    with pytest.raises(FileNotFoundError, match=f"no {name} in .*manual_dir is a folder with"):
         kit.run_build("fer_plus", source, tmp_path / "data")
 
 
@@ -162,21 +163,21 @@ def test_odd_votes_are_refused(source, tmp_path):
 
 
 def test_extraction_settings_are_refused(source, tmp_path):
-    with pytest.raises(ValueError, match="has no effect on fer_plus"):
+    with pytest.raises(ValueError, match="has no effect on configuration 'majority'"):
         kit.run_build("fer_plus", source, tmp_path / "data", {"max_faces": 3})
 
 
 @pytest.mark.parametrize(
     ("given", "reason", "shares"),
     [
-        ({"neutral": 5, "sadness": 5}, Reason.NO_MAJORITY, {"neutral": 0.5, "sadness": 0.5}),
+        ({"neutral": 5, "sadness": 5}, Omission.NO_MAJORITY, {"neutral": 0.5, "sadness": 0.5}),
         ({"neutral": 6, "sadness": 4}, None, {"neutral": 0.6, "sadness": 0.4}),
-        ({"neutral": 1}, Reason.NO_MAJORITY, {}),
-        ({"nf": 2}, Reason.NOT_A_FACE, {}),
-        ({"neutral": 3, "nf": 7}, Reason.NOT_A_FACE, {}),
-        ({"unknown": 4, "neutral": 3, "sadness": 3}, Reason.NO_MAJORITY,
+        ({"neutral": 1}, Omission.NO_MAJORITY, {}),
+        ({"nf": 2}, Omission.NOT_A_FACE, {}),
+        ({"neutral": 3, "nf": 7}, Omission.NOT_A_FACE, {}),
+        ({"unknown": 4, "neutral": 3, "sadness": 3}, Omission.NO_MAJORITY,
          {"neutral": 0.5, "sadness": 0.5}),
-        ({"unknown": 5, "nf": 5}, Reason.NO_MAJORITY, {}),
+        ({"unknown": 5, "nf": 5}, Omission.NO_MAJORITY, {}),
     ],
 )  # fmt: skip
 def test_a_majority_is_more_than_half_of_the_votes_that_count(given, reason, shares):

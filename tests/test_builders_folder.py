@@ -145,7 +145,7 @@ def test_a_missing_table_says_which_columns_it_needs(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"--manual_dir=.* is not a folder"):
+    with pytest.raises(FileNotFoundError, match=r"--manual_dir=.*nowhere is not there"):
         kit.run_build("folder_corpus", tmp_path / "nowhere", tmp_path / "data")
 
 

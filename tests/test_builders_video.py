@@ -34,9 +34,9 @@ def test_videos_are_found_in_order_and_hidden_ones_and_others_are_not(tmp_path):
     for name in ("b/z.MKV", "b/a.mp4", "a.webm", ".b/x.mp4", "b/._a.mp4", "notes.txt", "a.wav"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).touch()
-    listed = builder(tmp_path).list_sources(tmp_path / "in")
+    listed = builder(tmp_path).list_sources(tmp_path / "in").sources
     assert [source.video_id for source in listed] == ["a.webm", "b/a.mp4", "b/z.MKV"]
-    listed = builder(tmp_path, "without_faces").list_sources(tmp_path / "in")
+    listed = builder(tmp_path, "without_faces").list_sources(tmp_path / "in").sources
     assert [source.video_id for source in listed] == ["a.wav", "a.webm", "b/a.mp4", "b/z.MKV"]
 
 
@@ -45,13 +45,13 @@ def test_links_are_followed_once_and_a_loop_ends(tmp_path):
     (tmp_path / "in").mkdir()
     os.symlink(tmp_path / "elsewhere", tmp_path / "in" / "linked")
     os.symlink(tmp_path / "in", tmp_path / "elsewhere" / "back")
-    listed = builder(tmp_path).list_sources(tmp_path / "in")
+    listed = builder(tmp_path).list_sources(tmp_path / "in").sources
     assert [source.video_id for source in listed] == ["linked/v0.mp4", "linked/v1.mp4"]
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"--manual_dir=.*nowhere is not a folder; give"):
-        builder(tmp_path).list_sources(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"--manual_dir=.*nowhere is not there.*videos"):
+        builder(tmp_path).listing(tmp_path / "nowhere")
 
 
 def test_a_folder_without_videos_says_what_is_expected(tmp_path):

@@ -7,14 +7,16 @@ store files; nothing is grouped, decoded or encoded again.
 
 import dataclasses
 import hashlib
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from memobert_jax import datasets
-from tfds_builders import extraction, progress, runs
+from memobert_jax import codec, datasets
+from tfds_builders import extraction, labels, progress, runs
 from tfds_builders.extraction import Outcome
 
 
@@ -23,6 +25,7 @@ class Shard:
     """A file of the dataset and the store files that it is made of."""
 
     path: str
+    split: str
     files: tuple[str, ...]
     clips: int
 
@@ -51,6 +54,7 @@ def plan(
     shards = [
         Shard(
             path=str(template.sharded_filepath(shard_index=index, num_shards=count)),
+            split=template.split,
             files=tuple(outcome.file for outcome in part),
             clips=sum(outcome.clips for outcome in part),
         )
@@ -65,33 +69,51 @@ def plan(
     return shards, info
 
 
-def write(shards: Sequence[Shard], settings: runs.Settings, parent: Path) -> None:
-    """Writes all shards in one Beam run; a folder in `parent` serves its progress bar meanwhile.
+_COUNTED = ".labels"
+"""Folder, in that of a run, of the label counts of each shard; the progress bar does not see it."""
+
+
+def write(
+    shards: Sequence[Shard], settings: runs.Settings, parent: Path
+) -> dict[str, dict[str, int]]:
+    """Writes all shards in one Beam run, and returns the label counts of what was written, a split.
+
+    A folder in `parent` serves the communication with the workers meanwhile.
 
     Raises:
       OSError, RuntimeError: if a shard cannot be written or a worker died.
     """
     videos = sum(len(shard.files) for shard in shards)
     with progress.run_folder(parent) as folder, progress.bar(folder, videos, "assembling"):
+        (folder / _COUNTED).mkdir()
         runs.for_each(shards, settings, _write_shard, str(folder))
-    missing = [shard.path for shard in shards if not Path(shard.path).is_file()]
-    if missing:
-        raise RuntimeError(f"{len(missing)} shards were not written, such as {missing[0]}")
+        missing = [shard.path for shard in shards if not Path(shard.path).is_file()]
+        if missing:
+            raise RuntimeError(f"{len(missing)} shards were not written, such as {missing[0]}")
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for shard in shards:
+            counted = folder / _COUNTED / Path(shard.path).name
+            counts[shard.split].update(json.loads(counted.read_text()))
+    return {split: dict(found) for split, found in counts.items()}
 
 
 def _write_shard(shard: Shard, folder: str) -> None:
+    counts: Counter[str] = Counter()
     try:
-        datasets.write_shard(shard.path, _records(shard, folder))
+        datasets.write_shard(shard.path, _records(shard, folder, counts))
     except OSError as error:
         raise OSError(f"{error} Videos that are extracted are not repeated.") from error
+    progress.mark(Path(folder) / _COUNTED, Path(shard.path).name, json.dumps(counts))
 
 
-def _records(shard: Shard, folder: str) -> Iterator[bytes]:
+def _records(shard: Shard, folder: str, counts: Counter[str]) -> Iterator[bytes]:
     count = 0
     for file in shard.files:
         _, records = extraction.read(file)
         count += len(records)
-        yield from records
+        for example in records:
+            counts.update(labels.count(codec.parse(example, "clips", names=labels.FIELDS)))
+            yield example
         progress.mark(folder, Path(file).stem)
     if count != shard.clips:
         raise RuntimeError(f"the store gave {count} clips, {shard.clips} were expected")

@@ -2,14 +2,14 @@
 
   python -m tfds_builders.build NAME --manual_dir=FOLDER --data_dir=FOLDER [flags]
 
-NAME is video_corpus (any folder of videos), folder_corpus (a labelled folder with a CSV file),
-talking_heads (the rendered corpus) or fer_plus (labelled pictures of faces). `NAME --help` also
-tells what belongs into the folder.
+NAME is one of the folders beside this file, such as video_corpus (any folder of videos) or
+folder_corpus (a labelled folder with a CSV file); without one, all names are listed. `NAME --help`
+also tells what belongs into the folder.
 
 The dataset appears at DATA_DIR/NAME/CONFIG/VERSION when it is whole. The clips of every video are
 kept in DATA_DIR/extracted, so the same command after an interruption goes on where it was, and a
-change that leaves the extraction alone costs little. A video that cannot be used is counted under
-its reason; the table at the end adds up to the input.
+change that leaves the extraction alone costs little. What cannot be used is counted under its
+reason; the tables at the end add up to the input. Label counts stand beside the published ones.
 
 Flags `--extract.*` change the extraction settings of the configuration; the dataset then gets a
 configuration name of its own (`--config_name`, or one made from the settings).
@@ -32,6 +32,8 @@ from absl import app, flags, logging
 from memobert_jax.config import ExtractConfig, as_dict, field, fingerprint, from_mapping
 
 _HERE = Path(__file__).parent
+BUILDERS_OWN = ("csv", "aliases")
+"""Fields of Request that only builders with them in OPTIONS take."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +63,11 @@ def names() -> list[str]:
     return sorted(p.name.removesuffix("_dataset_builder.py") for p in _HERE.glob("*/*_builder.py"))
 
 
+def module_of(name: str):
+    """The module of a builder, with its class `Builder`."""
+    return importlib.import_module(f"tfds_builders.{name}.{name}_dataset_builder")
+
+
 def make_builder(name: str, request: Request, extract: Mapping[str, Any]):
     """The builder `name` as requested.
 
@@ -69,17 +76,15 @@ def make_builder(name: str, request: Request, extract: Mapping[str, Any]):
       OSError: if `data_dir` cannot be made.
     """
     _check_choice("dataset", name, names())
-    module = importlib.import_module(f"tfds_builders.{name}.{name}_dataset_builder")
+    module = module_of(name)
     known = {config.name: config for config in module.Builder.BUILDER_CONFIGS}
     chosen = request.config or next(iter(known))
     _check_choice("configuration", chosen, list(known))
-    extra: dict[str, Any] = {}
-    if name == "folder_corpus":
-        extra = {"csv": request.csv, "aliases": _aliases(request.aliases)}
-    elif request.csv or request.aliases:
-        raise ValueError(f"--csv and --aliases belong to folder_corpus, not to {name}")
+    own = {field: value for field in BUILDERS_OWN if (value := getattr(request, field))}
+    if foreign := sorted(set(own) - set(module.Builder.OPTIONS)):
+        raise ValueError(f"--{foreign[0]} has no effect on {name}: leave it out")
     config = _changed(known[chosen], request.config_name, extract)
-    return module.Builder(data_dir=_data_dir(request.data_dir), config=config, **extra)
+    return module.Builder(data_dir=_data_dir(request.data_dir), config=config, **own)
 
 
 def _data_dir(given: str) -> str:
@@ -96,20 +101,16 @@ def _data_dir(given: str) -> str:
 
 def _changed(config, name: str, extract: Mapping[str, Any]):
     """The configuration with some extraction settings replaced, under a name of its own."""
-    if not extract and not name:
-        return config
+    if extract and not hasattr(config, "extract"):
+        raise ValueError(
+            f"--extract.* has no effect on configuration {config.name!r}, of which nothing is "
+            "extracted: leave it out"
+        )
+    if not extract:
+        return dataclasses.replace(config, name=name) if name else config
     settings = from_mapping(ExtractConfig, {**as_dict(config.extract), **extract}, "extract.")
     name = name or f"{config.name}_{fingerprint(settings)[:8]}"
     return dataclasses.replace(config, name=name, extract=settings)
-
-
-def _aliases(pairs: Sequence[str]) -> dict[str, str]:
-    for pair in pairs:
-        if pair.count(":") != 1:
-            raise ValueError(
-                f"--aliases has {pair!r}; expected SPELLING:LABEL, as joyous:happiness"
-            )
-    return {spelling.lower(): label for spelling, label in (pair.split(":") for pair in pairs)}
 
 
 def _check_choice(kind: str, given: str, known: Sequence[str]) -> None:
@@ -137,8 +138,8 @@ def build(name: str, request: Request, extract: Mapping[str, Any] | None = None)
         raise ValueError(f"--manual_dir is missing. {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")
     manual_dir = str(Path(request.manual_dir).expanduser().absolute())
     folder = Path(builder.data_dir)
-    sources = builder.sources(manual_dir)
-    if not request.overwrite and folders.is_built(builder, sources):
+    made_of = builder.made_of(manual_dir)
+    if not request.overwrite and folders.is_built(folder, builder.files, made_of):
         return f"{folders.report(folder)}\nIt was already whole; --overwrite builds it again."
     with contextlib.ExitStack() as stack:
         stack.enter_context(folders.alone(folder))

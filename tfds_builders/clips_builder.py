@@ -1,4 +1,4 @@
-"""What the builders share: sources -> extraction store -> splits of a TFDS dataset of clips."""
+"""What the builders share: listing -> extraction store -> splits of a TFDS dataset of clips."""
 
 import abc
 import dataclasses
@@ -15,8 +15,10 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from memobert_jax import config, record
 from memobert_jax.config import ExtractConfig
 from memobert_jax.media import clips, ledger, subtitles
-from tfds_builders import assemble, runs
+from tfds_builders import assemble, listing, manual, runs
 from tfds_builders.extraction import Outcome, Source
+from tfds_builders.labels import Published
+from tfds_builders.listing import Listing
 
 LEDGER_FILE = "ledger.jsonl"
 """In the dataset's folder: the yield ledger of every video, one JSON object a line."""
@@ -24,29 +26,35 @@ LEDGER_FILE = "ledger.jsonl"
 
 @dataclasses.dataclass(eq=False)
 class ClipsConfig(tfds.core.BuilderConfig):
-    """A TFDS configuration with the extraction settings."""
+    """A TFDS configuration with the extraction settings, and the counts that are published."""
 
     extract: ExtractConfig = dataclasses.field(default_factory=ExtractConfig)
+    published: Published | None = None
 
 
 class ClipsBuilder(FileReaderBuilder, skip_registration=True):
     """Base of the builders of clips datasets. A builder lists its sources; the rest is here.
 
     Each source is extracted into `<data_dir>/extracted` (`extraction`), then the dataset is
-    assembled from there. The dataset's `metadata.json` holds `extract`, `extraction_version`,
-    `sources`, `splits` and the totals of the `ledger`; the ledger of each video is a line of
-    `ledger.jsonl` beside it.
+    assembled from there. The dataset's `metadata.json` holds what it was `made_of`, the totals of
+    the `listing` and of the yield `ledger`, `splits`, and the `labels` that were built beside the
+    `published` ones; each item that was left out is a line of `omitted.jsonl`, and the ledger of
+    each video one of `ledger.jsonl`.
+
+    A builder names in OPTIONS the flags of its own (fields of `build.Request`) that its constructor
+    takes.
     """
 
+    OPTIONS: ClassVar[tuple[str, ...]] = ()
     url_infos: ClassVar[dict] = {}  # nothing is downloaded, so TFDS need not look for checksums
 
     def __init__(self, **kwargs: Any):
         super().__init__(**{"file_format": "array_record", **kwargs})
-        self._listed: dict[str, list[Source]] = {}
+        self._listed: dict[str, Listing] = {}
 
     @abc.abstractmethod
-    def list_sources(self, manual_dir: Path) -> list[Source]:
-        """All videos of the corpus in `manual_dir`, in a stable order.
+    def list_sources(self, manual_dir: Path) -> Listing:
+        """The corpus in `manual_dir`, a folder that is not empty; sources in a stable order.
 
         Raises:
           ValueError, FileNotFoundError: if there is nothing to build, with what to do.
@@ -72,12 +80,39 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
             )
         return dict(splits)
 
-    def sources(self, manual_dir: str | Path) -> list[Source]:
-        """`list_sources`, once."""
+    def listing(self, manual_dir: str | Path) -> Listing:
+        """`list_sources`, once.
+
+        Raises:
+          ValueError: if no source is left, with why.
+          OSError: if `manual_dir` holds no corpus, with what to do.
+        """
         known = str(manual_dir)
         if known not in self._listed:
-            self._listed[known] = self.list_sources(Path(manual_dir))
+            manual.check(Path(manual_dir), self.MANUAL_DOWNLOAD_INSTRUCTIONS)
+            found = self.list_sources(Path(manual_dir))
+            if not found.sources:
+                raise ValueError(
+                    f"nothing of {manual_dir} is left. Why:\n{listing.table(found.totals())}"
+                )
+            self._listed[known] = found
         return self._listed[known]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What a whole dataset of this configuration has besides the files of TFDS."""
+        return (LEDGER_FILE,)
+
+    def made_of(self, manual_dir: str | Path) -> dict[str, Any]:
+        """What decides the dataset's content, JSON-able: a part of its metadata."""
+        sources = self.listing(manual_dir).sources
+        return {
+            "extract": json.loads(json.dumps(config.as_dict(self.builder_config.extract))),
+            "extraction_version": clips.VERSION,
+            "record": record.fingerprint("clips"),
+            "settings": settings_of(self.builder_config),
+            "sources": {"videos": len(sources), "fingerprint": fingerprint(sources)},
+        }
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -88,7 +123,9 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
         if self.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
             raise ValueError(f"file_format is {self.info.file_format}; expected array_record")
         settings = runs.Settings.of(download_config)
-        sources = self.sources(download_config.manual_dir or dl_manager.manual_dir)
+        manual_dir = download_config.manual_dir or dl_manager.manual_dir
+        listed, made_of = self.listing(manual_dir), self.made_of(manual_dir)
+        totals, sources = listed.totals(), listed.sources
         store = Path(self.data_dir_root) / "extracted"
         extract = self.builder_config.extract
         folder = Path(self.data_dir)  # unfinished: TFDS renames it at the end
@@ -99,17 +136,35 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
         shards, infos = assemble.plan_all(
             splits, self._get_filename_template, download_config.get_shard_config()
         )
-        assemble.write(shards, settings, folder)
+        counts = assemble.write(shards, settings, folder)
         self.info.set_splits(tfds.core.SplitDict(infos))
         _write_ledger(folder / LEDGER_FILE, splits)
+        listed.tally.write(folder)
         self.info.metadata.clear()
         self.info.metadata.update(
-            extract=config.as_dict(extract),
-            extraction_version=clips.VERSION,
-            sources={"videos": len(sources), "fingerprint": fingerprint(sources)},
+            **made_of,
+            listing=totals,
+            labels=counts,
+            published=published_of(self.builder_config),
             splits={name: _counts(part) for name, part in splits.items()},
             ledger=ledger.merge(o.ledger for part in splits.values() for o in part),
         )
+
+
+def settings_of(builder_config: tfds.core.BuilderConfig) -> dict[str, Any]:
+    """The fields of a configuration that a builder has added, JSON-able.
+
+    Without those that do not decide the content (`published`) or stand elsewhere (`extract`).
+    """
+    usual = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+    names = {field.name for field in dataclasses.fields(builder_config)}
+    names -= usual | {"extract", "published"}
+    return json.loads(json.dumps({name: getattr(builder_config, name) for name in sorted(names)}))
+
+
+def published_of(builder_config: tfds.core.BuilderConfig) -> dict[str, Any] | None:
+    """The published counts of a configuration, JSON-able; None where none are known."""
+    return builder_config.published and dataclasses.asdict(builder_config.published)
 
 
 def _counts(outcomes: Iterable[Outcome]) -> dict[str, Any]:

@@ -5,40 +5,34 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from memobert_jax import config
-from memobert_jax.media import clips, ledger
-from tfds_builders.clips_builder import LEDGER_FILE, ClipsBuilder, fingerprint
-from tfds_builders.extraction import Source
+from memobert_jax.media import ledger
+from tfds_builders import labels, listing
+from tfds_builders.clips_builder import LEDGER_FILE
+
+FILES = ("dataset_info.json", "features.json", "metadata.json")
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a dataset stands there (it appears at once, by a rename)."""
-    names = ("dataset_info.json", "features.json", "metadata.json", LEDGER_FILE)
-    return all((folder / name).is_file() for name in names)
+def is_built(folder: Path, files: Iterable[str], made_of: Mapping[str, Any]) -> bool:
+    """Whether the dataset is there, and what it was made of.
 
-
-def is_built(builder: ClipsBuilder, sources: Sequence[Source]) -> bool:
-    """Whether the dataset is there, made from these sources with these settings.
+    Args:
+      folder: of the dataset.
+      files: what a whole one has besides FILES.
+      made_of: what it is made of, if it is the one that is wanted.
 
     Raises:
       ValueError: if another dataset, or something that is no dataset, is in its place.
     """
-    folder = Path(builder.data_dir)
     if not folder.exists():
         return False
-    if not is_whole(folder):
+    if not all((folder / name).is_file() for name in (*FILES, *files)):
         raise ValueError(f"{folder} is not a whole dataset; look at it, then give --overwrite")
     metadata = json.loads((folder / "metadata.json").read_text())
-    expected = {
-        "extract": json.loads(json.dumps(config.as_dict(builder.builder_config.extract))),
-        "extraction_version": clips.VERSION,
-        "sources": {"videos": len(sources), "fingerprint": fingerprint(sources)},
-    }
-    differing = _differences({name: metadata.get(name) for name in expected}, expected)
+    differing = _differences(metadata, made_of)
     if differing:
         raise ValueError(
             f"{folder} was built from other input or settings: {differing}. Give --overwrite to "
@@ -91,13 +85,26 @@ def set_aside(folder: Path) -> Iterator[None]:
 
 
 def report(folder: Path) -> str:
-    """Splits, ledger and place of a dataset, as text."""
+    """Listing, ledger, splits, labels and place of a dataset, as text."""
     metadata = json.loads((folder / "metadata.json").read_text())
-    lines = [ledger.table(metadata["ledger"]), ""]
+    listed, built, given = (metadata[name] for name in ("listing", "labels", "published"))
+    parts = [listing.table(listed)]
+    if listed["omitted"]:
+        parts[0] += f"\nall that is left out: {folder / listing.OMITTED_FILE}"
+    if metadata["ledger"]:
+        parts.append(ledger.table(metadata["ledger"]))
+        parts[-1] += f"\nledger of each video: {folder / LEDGER_FILE}"
+    parts.append("\n".join(_split_lines(metadata)))
+    parts.append(labels.describe(built, given and labels.Published(**given)))
+    return "\n\n".join([*filter(None, parts), f"dataset: {folder}"])
+
+
+def _split_lines(metadata: Mapping[str, Any]) -> Iterator[str]:
     for name, counts in metadata["splits"].items():
-        lines.append(
-            f"split {name}: {counts['clips']} clips, {counts['kept_s'] / 3600:.2f} h, "
-            f"of {counts['videos']} videos"
-        )
-    lines.append(f"ledger of each video: {folder / LEDGER_FILE}")
-    return "\n".join([*lines, f"dataset: {folder}"])
+        if isinstance(counts, int):  # of records that were read, not cut from media
+            yield f"split {name}: {counts} clips, {metadata['seconds'][name] / 3600:.2f} h"
+        else:
+            yield (
+                f"split {name}: {counts['clips']} clips, {counts['kept_s'] / 3600:.2f} h, "
+                f"of {counts['videos']} videos"
+            )

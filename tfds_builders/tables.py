@@ -41,6 +41,20 @@ ALIASES = {
 """Other spellings of labels -> canonical names (`record.EMOTIONS`)."""
 
 
+def aliases(pairs: Sequence[str]) -> dict[str, str]:
+    """Spelling in lower case -> label, of pairs such as joyous:happiness.
+
+    Raises:
+      ValueError: for what is no such pair.
+    """
+    for pair in pairs:
+        if pair.count(":") != 1:
+            raise ValueError(
+                f"--aliases has {pair!r}; expected SPELLING:LABEL, as joyous:happiness"
+            )
+    return {spelling.lower(): label for spelling, label in (pair.split(":") for pair in pairs)}
+
+
 def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[dict]:
     """The rows of a CSV file as dicts of stripped text; `line` holds the line of the file.
 

@@ -41,9 +41,6 @@ class Reason(enum.StrEnum):
     NO_ACTIVE_SPEAKER = "no_active_speaker"
     NOTHING = "nothing"
     NOT_FINITE = "not_finite"
-    NO_MAJORITY = "no_majority"
-    UNKNOWN_EMOTION = "unknown_emotion"
-    NOT_A_FACE = "not_a_face"
     # Notes, which cost no seconds.
     MISSING_TEXT = "modality_missing:text"
     MISSING_FACE = "modality_missing:face"
@@ -84,9 +81,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_ACTIVE_SPEAKER: "no face whose mouth moves with the voice",
     Reason.NOTHING: "neither text nor face nor sound",
     Reason.NOT_FINITE: "features that are not finite numbers: look at the media and the weights",
-    Reason.NO_MAJORITY: "no emotion has more than half of the votes",
-    Reason.UNKNOWN_EMOTION: "most votes say that the emotion cannot be told",
-    Reason.NOT_A_FACE: "most votes say that it is no face",
     Reason.MISSING_TEXT: "clips kept without text",
     Reason.MISSING_FACE: "clips kept without a face",
     Reason.MISSING_SPEECH: "clips kept without speech",

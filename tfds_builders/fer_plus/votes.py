@@ -9,13 +9,12 @@ import numpy as np
 
 from memobert_jax import record
 from memobert_jax.encoders.denseface import CLASSES
-from memobert_jax.media import clips
-from memobert_jax.media.ledger import Reason
 from tfds_builders import tables
+from tfds_builders.listing import Omission
 
 PIXELS_FILE, VOTES_FILE = "fer2013.csv", "fer2013new.csv"
 SIDE = 48
-OTHERS = {"unknown": Reason.UNKNOWN_EMOTION, "nf": Reason.NOT_A_FACE}
+OTHERS = {"unknown": Omission.UNKNOWN_EMOTION, "nf": Omission.NOT_A_FACE}
 SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 
 
@@ -32,7 +31,7 @@ class Label:
 
     emotion: int
     emotions: tuple[float, ...]
-    reason: Reason | None
+    reason: Omission | None
 
 
 def label(votes: Mapping[str, int]) -> Label:
@@ -52,7 +51,7 @@ def label(votes: Mapping[str, int]) -> Label:
     total = sum(counted.get(name, 0) for name in CLASSES)
     shares = tuple(counted.get(name, 0) / total for name in record.EMOTIONS) if total else ()
     if not majority:
-        return Label(-1, shares, Reason.NO_MAJORITY)
+        return Label(-1, shares, Omission.NO_MAJORITY)
     return Label(record.EMOTIONS.index(top), shares, None)
 
 
@@ -75,29 +74,13 @@ def read_votes(folder: Path) -> list[tuple[str, str, Label]]:
     return found
 
 
-def digest(folder: Path) -> str:
-    """sha256 of fer2013.csv.
-
-    Raises:
-      FileNotFoundError: if the file is missing.
-    """
-    return clips.sha256(_pixels_file(folder))
-
-
-def _pixels_file(folder: Path) -> Path:
-    path = folder / PIXELS_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; it needs the columns emotion,pixels,Usage")
-    return path
-
-
 def read_pixels(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """(split, u8 [48, 48]) of each row of fer2013.csv, one at a time: the file is large.
 
     Raises:
-      FileNotFoundError, ValueError: if the file is missing or a row is no picture.
+      ValueError: if a row is no picture.
     """
-    path = _pixels_file(folder)
+    path = folder / PIXELS_FILE
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         if not {"pixels", "Usage"} <= set(reader.fieldnames or ()):

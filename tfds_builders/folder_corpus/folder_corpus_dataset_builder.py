@@ -1,6 +1,6 @@
 """TFDS builder of a labelled folder: one CSV file says what is where."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 from memobert_jax.config import ExtractConfig
 from tfds_builders import tables
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
-from tfds_builders.extraction import Source
 from tfds_builders.folder_corpus import rows
+from tfds_builders.listing import Listing
 
 CSV_FILE = "clips.csv"
 
@@ -36,18 +36,16 @@ class Builder(ClipsBuilder):
         f"{','.join(rows.REQUIRED)}, optional {','.join(rows.OPTIONAL)}."
     )
 
-    def __init__(self, *, csv: str = "", aliases: Mapping[str, str] | None = None, **kwargs: Any):
+    OPTIONS: ClassVar[tuple[str, ...]] = ("csv", "aliases")
+
+    def __init__(self, *, csv: str = "", aliases: Sequence[str] = (), **kwargs: Any):
         """`csv`: the CSV file, by default clips.csv in manual_dir; `aliases`: more spellings of
-        labels -> canonical names."""
+        labels, as joyous:happiness."""
         super().__init__(**kwargs)
         self._csv = csv
-        self._aliases = {**tables.ALIASES, **(aliases or {})}
+        self._aliases = {**tables.ALIASES, **tables.aliases(aliases)}
 
-    def list_sources(self, manual_dir: Path) -> list[Source]:
+    def list_sources(self, manual_dir: Path) -> Listing:
         """The files and text-only rows of the CSV file."""
-        if not manual_dir.is_dir():
-            raise FileNotFoundError(
-                f"--manual_dir={manual_dir} is not a folder; give the folder that the paths in "
-                f"{CSV_FILE} are relative to"
-            )
-        return rows.sources(Path(self._csv or manual_dir / CSV_FILE), manual_dir, self._aliases)
+        csv_file = Path(self._csv or manual_dir / CSV_FILE)
+        return Listing.of(rows.sources(csv_file, manual_dir, self._aliases))

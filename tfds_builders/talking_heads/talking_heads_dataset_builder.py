@@ -12,6 +12,7 @@ from memobert_jax.media.subtitles import Utterance
 from tfds_builders import tables
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
 from tfds_builders.extraction import Source
+from tfds_builders.listing import Listing
 
 VIDEO_COLUMNS = ("path", "split", "speaker", "gender")
 LABEL_COLUMNS = ("path", "start_s", "end_s", "text", "emotion", "valence", "arousal")
@@ -43,7 +44,7 @@ class Builder(ClipsBuilder):
         "videos.csv and labels.csv in it."
     )
 
-    def list_sources(self, manual_dir: Path) -> list[Source]:
+    def list_sources(self, manual_dir: Path) -> Listing:
         """The videos of videos.csv: labelled ones cut by labels.csv, others by their subtitles."""
         if not (manual_dir / "videos.csv").is_file():
             raise FileNotFoundError(
@@ -74,7 +75,7 @@ class Builder(ClipsBuilder):
                 f"{manual_dir}: {len(gone)} of {len(sources)} videos in videos.csv are missing, "
                 f"such as {gone[0]!r}; render the corpus again, it goes on where it was"
             )
-        return sorted(sources, key=lambda source: source.video_id)
+        return Listing.of(sorted(sources, key=lambda source: source.video_id))
 
     def _utterances(self, path: Path) -> dict[str, tuple[Utterance, ...]]:
         classes = self.builder_config.emotions

@@ -13,6 +13,7 @@ from memobert_jax.media import ledger, video
 from memobert_jax.media.ledger import Reason
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
 from tfds_builders.extraction import Outcome, Source
+from tfds_builders.listing import Listing
 
 SOUND_SUFFIXES = frozenset(
     {".aac", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
@@ -52,15 +53,11 @@ class Builder(ClipsBuilder):
         "subtitle stream in it."
     )
 
-    def list_sources(self, manual_dir: Path) -> list[Source]:
+    def list_sources(self, manual_dir: Path) -> Listing:
         """Every video under the folder, hidden ones aside, in order of its relative path."""
         suffixes = video.SUFFIXES
         if "face" not in self.builder_config.extract.require:
             suffixes = suffixes | SOUND_SUFFIXES
-        if not manual_dir.is_dir():
-            raise FileNotFoundError(
-                f"--manual_dir={manual_dir} is not a folder; give the folder of your videos"
-            )
         files = sorted(path.relative_to(manual_dir).as_posix() for path in walk(manual_dir))
         videos = [name for name in files if Path(name).suffix.lower() in suffixes]
         if not videos:
@@ -68,7 +65,7 @@ class Builder(ClipsBuilder):
                 f"no video in {manual_dir}: {len(files)} files there and in its folders, none with "
                 f"a suffix of {' '.join(sorted(suffixes))}. Give the folder of your videos"
             )
-        return [Source(name, str(manual_dir / name)) for name in videos]
+        return Listing.of([Source(name, str(manual_dir / name)) for name in videos])
 
     def assign_splits(
         self, sources: Sequence[Source], outcomes: Sequence[Outcome]

@@ -1,0 +1,259 @@
+"""Records that are read, not extracted -> the shards of a dataset, one at a time.
+
+A corpus may ship features or vectors, or nothing that has to be cut and watched (words, pictures).
+Its reader yields flat records; here they are normalised, checked, counted and written, in the order
+in which they come, without more than one of them in memory.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from tqdm import tqdm
+
+from memobert_jax import codec, datasets, features, featurizer, record
+from memobert_jax.media import clips
+from tfds_builders import labels, listing
+from tfds_builders.listing import Omission, Tally
+
+NORMALISED = ("face", "speech", "text_features")
+"""Fields of which mean and standard deviation are removed where a configuration says so."""
+
+_AT_ONCE = 256
+_CONSTANT = 1e-6
+"""A column whose standard deviation is below this share of its mean (or of 1) is left as it is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """What a corpus holds, before it is read.
+
+    Attributes:
+      inputs: the files that the records are made of; their content decides whether a dataset is
+        the one that is wanted.
+      splits: names of the splits.
+      read: tally -> (split, flat record) of each item that is kept, in a stable order; items that
+        are left out go into the tally, and each item is listed there. It is called twice where the
+        configuration fits a normalisation. The `frames` fields of features-records may have any
+        float dtype and hold what is not finite.
+      encoders: features only: modality (face, speech) -> what made its rows (`encoder`).
+      widths: features only: columns of each `frames` field that the corpus has.
+      bands: columns over which the statistics of a field repeat, where these are not its width.
+    """
+
+    inputs: Sequence[Path]
+    splits: Sequence[str]
+    read: Callable[[Tally], Iterator[tuple[str, dict[str, Any]]]]
+    encoders: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    widths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    bands: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """Number of the input files, and 16 hex digits of their names and content.
+
+        Raises:
+          OSError: if one of them cannot be read.
+        """
+        digest = hashlib.sha256()
+        for path in self.inputs:
+            digest.update(f"{path.name} {clips.sha256(path)}\n".encode())
+        return {"files": len(self.inputs), "fingerprint": digest.hexdigest()[:16]}
+
+
+def encoder(name: str, width: int, rate_hz: float) -> dict[str, Any]:
+    """The identity of an encoder whose rows a corpus ships, in the form of `featurize`.
+
+    Args:
+      name: what made the rows, such as covarep; no encoder of this package may have it.
+      width: columns of a row.
+      rate_hz: rows per second; 0 where they have no constant rate.
+    """
+    return {"name": name, "version": 1, "weights_sha256": "", "width": width, "rate_hz": rate_hz}
+
+
+NONE = encoder("none", 1, 0.0) | {"version": 0}
+"""The encoder of a modality that a corpus does not have."""
+
+
+def fit(records: Records, split: str) -> dict[str, dict[str, Any]]:
+    """Mean and standard deviation of each column over the finite values of all rows of a split.
+
+    In the form of `featurizer.fit_normalisation`; summed in float64. A field without any row in the
+    corpus is left out; a column that is constant has std 1.
+    """
+    moments: dict[str, np.ndarray] = {}
+    counts: dict[str, Counter[str]] = {}
+    for part, item in records.read(Tally()):
+        if part != split:
+            continue
+        for name in NORMALISED:
+            if not len(item[name]):
+                continue
+            width = records.bands.get(name, item[name].shape[1])
+            values = np.asarray(item[name], np.float64).reshape(-1, width)
+            finite = np.isfinite(values)
+            values = np.where(finite, values, 0)
+            moments.setdefault(name, np.zeros((3, width)))
+            moments[name] += finite.sum(0), values.sum(0), (values**2).sum(0)
+            counts.setdefault(name, Counter()).update(clips=1, frames=len(values))
+    return {name: _moments(*moments[name], counts[name]) for name in moments}
+
+
+def _moments(n: np.ndarray, total: np.ndarray, squares: np.ndarray, counts) -> dict[str, Any]:
+    mean = total / np.maximum(n, 1)
+    std = np.sqrt(np.maximum(squares / np.maximum(n, 1) - mean**2, 0))
+    std[std <= _CONSTANT * np.maximum(np.abs(mean), 1)] = 1
+    return {"mean": mean.tolist(), "std": std.tolist(), **counts}
+
+
+def finished(
+    item: Mapping[str, Any],
+    widths: Mapping[str, int],
+    normalisation: Mapping[str, Mapping[str, Any]],
+    tally: Tally,
+) -> dict[str, Any]:
+    """A features-record as it is stored: normalised, in half precision.
+
+    A value that is not finite is counted and becomes 0: the mean of its column, if that is removed.
+
+    Raises:
+      ValueError: if a field has not the columns that were announced.
+    """
+    out = dict(item)
+    for name in (*NORMALISED, "face_emotion"):
+        values = np.asarray(item[name], np.float32)
+        if values.ndim != 2 or values.shape[1] != widths.get(name, 1):
+            raise ValueError(
+                f"record {item['id']!r}: {name} has the shape {values.shape}; expected "
+                f"[rows, {widths.get(name, 1)}]"
+            )
+        missing = ~np.isfinite(values)
+        if name in normalisation and len(values):
+            repeats = values.shape[1] // len(normalisation[name]["mean"])
+            mean, std = (
+                np.tile(np.asarray(normalisation[name][k], np.float32), repeats)
+                for k in ("mean", "std")
+            )
+            values = (values - mean) / std
+        values = np.where(missing, 0, values)
+        rule = "the mean of their column" if name in normalisation else "0"
+        tally.note(f"{name}: values that are not finite, set to {rule}", int(missing.sum()))
+        with np.errstate(over="ignore"):
+            out[name] = values.astype(np.float16)
+    return out
+
+
+@dataclasses.dataclass
+class Written:
+    """What was written of one split.
+
+    Attributes:
+      info: what TFDS notes.
+      counts: of its labels.
+      seconds: sum of the durations of its clips.
+      rows: `features.index_row` of each record, features only.
+    """
+
+    info: tfds.core.SplitInfo | None = None
+    counts: Counter[str] = dataclasses.field(default_factory=Counter)
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+def write(
+    records: Records,
+    stage: str,
+    normalisation: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    template_of: Callable[[str], tfds.core.ShardedFileTemplate],
+    shard_config: Any,
+) -> tuple[dict[str, Written], dict[str, Any]]:
+    """Writes all splits; (what was written of each, totals of the listing).
+
+    Args:
+      records: what to write.
+      stage: 'clips' or 'features'.
+      normalisation: field -> statistics that are removed.
+      folder: of the dataset, unfinished.
+      template_of: split -> names of its shards.
+      shard_config: TFDS's ShardConfig.
+
+    Raises:
+      ValueError: if a split is left without a record, a record is not one of its stage, is of a
+        split that was not announced, or an id occurs twice.
+      OSError: if the folder cannot be written.
+    """
+    tally = Tally()
+    splits = {split: Written() for split in records.splits}
+    spools = {split: folder / f"spool-{split}" for split in splits}
+    seen: set[str] = set()
+    with contextlib.ExitStack() as stack:
+        writers = {s: stack.enter_context(datasets.open_shard(path)) for s, path in spools.items()}
+        for split, item in tqdm(records.read(tally), unit=" clips", dynamic_ncols=True):
+            if stage == "features":
+                item = finished(item, records.widths, normalisation, tally)
+                if not featurizer.finite(item):
+                    tally.omit(Omission.NOT_FINITE, item["id"])
+                    continue
+            record.check(item, stage)
+            if item["id"] in seen or split not in splits:
+                what = "an id occurs twice" if split in splits else f"no split {split!r}"
+                raise ValueError(f"record {item['id']!r}: {what}; splits: {', '.join(splits)}")
+            seen.add(item["id"])
+            example = codec.serialize(item, stage)
+            writers[split](example)
+            _count(splits[split], item, example, stage)
+    totals = tally.totals(len(seen))
+    _check_any(splits, totals)
+    for split, written in splits.items():
+        written.info = _shards(spools[split], template_of(split), shard_config)
+    tally.write(folder)
+    return splits, totals
+
+
+def _count(written: Written, item: Mapping[str, Any], example: bytes, stage: str) -> None:
+    stored = codec.parse(example, stage, names=labels.FIELDS)
+    written.counts.update(labels.count(stored))
+    written.seconds += float(item["end_s"]) - float(item["start_s"])
+    if stage == "features":
+        written.rows.append(features.index_row(item, example))
+
+
+def _check_any(splits: Mapping[str, Written], totals: Mapping[str, Any]) -> None:
+    if empty := [split for split, written in splits.items() if not written.counts]:
+        raise ValueError(
+            f"nothing of split {', '.join(empty)} is left. Why:\n{listing.table(totals)}"
+        )
+
+
+def _shards(spool: Path, template, shard_config) -> tfds.core.SplitInfo:
+    """The records of a spool in as many shards as TFDS wants; the spool is gone then."""
+    reader = array_record_module.ArrayRecordReader(str(spool))
+    total, size = reader.num_records(), spool.stat().st_size
+    count = min(shard_config.get_number_shards(size, total), total)
+    edges = [total * i // count for i in range(count + 1)]
+    for number in range(count):
+        path = str(template.sharded_filepath(shard_index=number, num_shards=count))
+        if count == 1:
+            os.replace(spool, path)
+            break
+        with datasets.open_shard(path) as write_one:
+            for start in range(edges[number], edges[number + 1], _AT_ONCE):
+                for example in reader.read(start, min(start + _AT_ONCE, edges[number + 1])):
+                    write_one(example)
+    reader.close()
+    spool.unlink(missing_ok=True)
+    return tfds.core.SplitInfo(
+        name=template.split,
+        shard_lengths=np.diff(edges).tolist(),
+        num_bytes=size,
+        filename_template=template,
+    )
