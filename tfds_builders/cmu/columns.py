@@ -37,3 +37,8 @@ class Face:
         if width == _OPENFACE_WIDTH:
             return Face(0, width, "OpenFace 2")
         return Face(0, width, f"{width} columns, which may hold emotion scores")
+
+
+def speech_name(width: int) -> str:
+    """What speech features of so many columns are, for the metadata."""
+    return {74: "COVAREP", 5: "5 columns of COVAREP"}.get(width, f"{width} columns of speech")

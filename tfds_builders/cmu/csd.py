@@ -49,14 +49,7 @@ class CsdFile:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        if not self.path.is_file():
-            raise FileNotFoundError(f"no file {self.path}")
-        try:
-            self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise ValueError(
-                f"{self.path} is no HDF5 file, or not whole ({error}); fetch it again"
-            ) from error
+        self._file = open_hdf5(self.path)
         try:
             self.root = next(iter(self._file), "")
             if not self.root:
@@ -129,17 +122,42 @@ class CsdFile:
         return {key: _parsed(self._inside(group, key, h5py.Dataset)) for key in group}
 
     def _inside(self, group: h5py.Group, name: str, kind: type) -> Any:
-        """The member of a group, which must lie in this file and nowhere else."""
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            found = "nothing" if link is None else f"a {type(link).__name__}"
-            raise ValueError(f"{self.path}: {group.name}/{name} is {found}; expected data")
-        member = group[name]
-        if not isinstance(member, kind):
-            raise ValueError(f"{self.path}: {member.name} is not a {kind.__name__.lower()}")
-        if isinstance(member, h5py.Dataset) and (member.external or member.is_virtual):
-            raise ValueError(f"{self.path}: {member.name} keeps its data in another file")
-        return member
+        return member(self.path, group, name, kind)
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """An HDF5 file, open for reading.
+
+    Raises:
+      FileNotFoundError: without the file.
+      ValueError: if it is none, or not whole.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(
+            f"{path} is no HDF5 file, or not whole ({error}); fetch it again"
+        ) from error
+
+
+def member(path: Path, group: h5py.Group, name: str, kind: type) -> Any:
+    """The group or dataset `name` of a group, which must lie in this file and nowhere else.
+
+    Raises:
+      ValueError: if it is not there, is something else, or is a link to another place.
+    """
+    link = group.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        found = "nothing" if link is None else f"a {type(link).__name__}"
+        raise ValueError(f"{path}: {group.name.rstrip('/')}/{name} is {found}; expected data")
+    found = group[name]
+    if not isinstance(found, kind):
+        raise ValueError(f"{path}: {found.name} is not a {kind.__name__.lower()}")
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise ValueError(f"{path}: {found.name} keeps its data in another file")
+    return found
 
 
 def _words(features: np.ndarray) -> np.ndarray | None:

@@ -8,8 +8,9 @@ before zero. `video[k]` is row k of the video in this file, not the number of a 
 import ast
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,14 +75,14 @@ class Labels:
                 self.rows[video] = list(self._rows(video, sequence.features, sequence.intervals))
 
     def _rows(self, video: str, values: np.ndarray, intervals: np.ndarray) -> Iterator[Label]:
-        for number, (row, (start_s, end_s)) in enumerate(zip(values, intervals, strict=True)):
-            label = Label(
-                video, number, float(start_s), float(end_s), float(row[0]), intensities(row[1:])
-            )
-            if reason := _unusable(row, label):
-                self.unusable[video].append((label.key, reason))
+        for number, (row, times) in enumerate(zip(values, intervals, strict=True)):
+            found = fields(row[0], row[1:])
+            if not np.isfinite(times).all() or times[1] - times[0] < EPS:
+                found = Omission.BAD_TIMES
+            if isinstance(found, Omission):
+                self.unusable[video].append((f"{video}[{number}]", found))
             else:
-                yield label
+                yield Label(video, number, *times.tolist(), found["sentiment"], found["emotions"])
 
     def find(self, video: str, start_s: float, end_s: float) -> Label | None:
         """The label row of these times, within TOLERANCE_S at both ends; the nearest of several."""
@@ -104,22 +105,24 @@ class Labels:
         return rows
 
 
-def intensities(values: np.ndarray) -> np.ndarray:
-    """f4 [len(record.EMOTIONS)] of values in the order of EMOTIONS, or of none; NaN elsewhere."""
-    out = np.full(len(record.EMOTIONS), np.nan, np.float32)
-    if len(values):
-        out[[record.EMOTIONS.index(name) for name in EMOTIONS]] = values
-    return out
+def fields(
+    sentiment: float, intensities: np.ndarray, names: Sequence[str] = EMOTIONS
+) -> dict[str, Any] | Omission:
+    """The fields of a record that hold the labels of a segment, or why these cannot be used.
 
-
-def _unusable(row: np.ndarray, label: Label) -> Omission | None:
-    if not np.isfinite([label.start_s, label.end_s]).all() or label.end_s - label.start_s < EPS:
-        return Omission.BAD_TIMES
-    if not np.isfinite(row).all():
+    Args:
+      sentiment: in [-3, 3].
+      intensities: [n] in [0, 3], or [0].
+      names: the emotions of the columns.
+    """
+    if not np.isfinite([sentiment, *intensities]).all():
         return Omission.NO_LABEL
-    if abs(row[0]) > 3 or (row[1:] < 0).any() or (row[1:] > _MOST).any():
+    if abs(sentiment) > 3 or any(not 0 <= value <= _MOST for value in intensities):
         return Omission.LABEL_NOT_IN_SET
-    return None
+    emotions = np.full(len(record.EMOTIONS), np.nan, np.float32)
+    if len(intensities):
+        emotions[[record.EMOTIONS.index(name) for name in names]] = intensities
+    return {"sentiment": float(sentiment), "emotions": emotions}
 
 
 def read_folds(path: Path) -> dict[str, str]:
