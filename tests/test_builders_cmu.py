@@ -1,0 +1,404 @@
+"""cmu_mosei, cmu_mosi and iemocap_features: from the files of the source to datasets."""
+
+import builders_kit as kit
+import cmu_files
+import cmu_processed_files as made
+import h5py
+import numpy as np
+import pytest
+import runs
+
+from memobert_jax import data, features, record
+from tfds_builders.cmu import raw
+from tfds_builders.cmu.labels import Labels
+from tfds_builders.cmu_mosei.cmu_mosei_dataset_builder import Builder as Mosei
+
+FOLDS = {"train": ["vidA", "vidD"], "valid": ["vidB"], "test": ["vidC"]}
+
+
+def write_folds(folder, name="cmu_mosei_std_folds.py", **changes):
+    lists = FOLDS | changes
+    text = "".join(f"standard_{split}_fold = {videos!r}\n" for split, videos in lists.items())
+    (folder / name).write_text(text)
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    return cmu_files.sequences()
+
+
+@pytest.fixture
+def corpus(tmp_path, sequences):
+    folder = cmu_files.write_corpus(tmp_path / "in", sequences)
+    write_folds(folder)
+    return folder
+
+
+def dataset(data_dir, config, name="cmu_mosei"):
+    return data_dir / name / config / "1.0.0"
+
+
+def build(name, folder, data_dir, config):
+    said = kit.run_build(name, folder, data_dir, config=config)
+    return said, kit.read_dataset(dataset(data_dir, config, name))
+
+
+def test_a_segment_has_a_row_a_word_in_every_modality(corpus, tmp_path, sequences):
+    _, found = build("cmu_mosei", corpus, tmp_path / "data", "words")
+    assert [item["id"] for item in found["validation"]] == ["vidB[0]", "vidB[1]", "vidB[2]"]
+    item = found["validation"][0]
+    values, times = sequences["labels"]["vidB"]
+    assert item["video_id"] == "vidB"
+    assert (item["start_s"], item["end_s"]) == pytest.approx(tuple(times[0]))
+    assert item["sentiment"] == pytest.approx(values[0, 0])
+    emotions = dict(zip(record.EMOTIONS, item["emotions"], strict=True))
+    assert emotions["happiness"] == pytest.approx(values[0, 1])
+    assert emotions["fear"] == pytest.approx(values[0, 6])
+    rows = {len(item[name]) for name in ("text_features", "face", "speech", "face_time_s")}
+    assert len(rows) == 1
+    words = [w.decode() for w in sequences["words"]["vidB"][0][14:, 0] if w != b"sp"]
+    assert item["words/text"] == item["text"].split() == words
+    assert item["words_aligned"] == 1
+    assert item["face"].shape[1] == 25
+    spoken = item["text_features"].any(1)
+    assert spoken.sum() == len(words)  # pauses have rows, and vectors of zeros
+    np.testing.assert_allclose(item["face_time_s"][spoken], item["words/start_s"], atol=0.05)
+
+
+def test_words_without_a_face_have_rows_of_zeros_and_no_score(corpus, tmp_path, sequences):
+    said, found = build("cmu_mosei", corpus, tmp_path / "data", "words")
+    (item,) = (item for item in found["train"] if item["id"] == "vidA[0]")
+    lost = sequences["face"]["vidA"][1][-1, 1] - item["start_s"]
+    assert (item["face_score"] == (item["face_time_s"] < lost)).all()
+    assert not item["face"][item["face_score"] == 0].any()
+    missing = sum((item["face_score"] == 0).sum() for item in found["train"])
+    assert f"face: rows without features, 0: {missing}" in said
+
+
+def test_the_report_says_what_was_odd(corpus, tmp_path):
+    said, _ = build("cmu_mosei", corpus, tmp_path / "data", "words")
+    assert "listed                                   12" in said
+    assert "speech: values that are NaN, set to 0 (columns 1): 4" in said
+    assert "speech: values that are infinite, set to 0 (columns 0): 4" in said
+    assert "labels: rows that start before zero, kept: 4" in said
+    assert "labels: rows that start before the row above them, put in order: 4" in said
+    assert "*** split train, clips: built 6, published 16327 (-16321)" in said
+
+
+def test_the_metadata_say_what_a_row_is_and_training_takes_the_dataset(corpus, tmp_path):
+    build("cmu_mosei", corpus, tmp_path / "data", "words")
+    folder = dataset(tmp_path / "data", "words")
+    found = features.FeaturesDataset(folder, "train")
+    encoders = found.metadata["encoders"]
+    assert encoders["face"]["name"] == "FACET 4.2 without emotion scores, mean over a word"
+    assert encoders["speech"]["name"] == "COVAREP, mean over a word"
+    assert (encoders["face"]["rate_hz"], encoders["speech"]["width"]) == (0, 74)
+    assert found.metadata["settings"]["emotion_scores"] is False
+    assert found.widths["text_features"] == 300
+    batch = data.TrainData(runs.config(folder), runs.tokens()).batch(0)
+    assert batch["face"].shape[-1] == 25
+    assert np.abs(batch["speech"]).sum() > 0
+
+
+def test_emotion_scores_are_kept_where_they_are_asked_for(corpus, tmp_path, sequences):
+    build("cmu_mosei", corpus, tmp_path / "data", "words")
+    _, found = build("cmu_mosei", corpus, tmp_path / "data", "words_scores")
+    plain = kit.read_dataset(dataset(tmp_path / "data", "words"))
+    assert found["test"][0]["face"].shape[1] == 35
+    np.testing.assert_array_equal(found["test"][0]["face"][:, 10:], plain["test"][0]["face"])
+    name = kit.read_metadata(dataset(tmp_path / "data", "words_scores"))["encoders"]["face"]["name"]
+    assert "with emotion scores" in name
+
+
+def test_frames_have_the_rates_of_this_project(corpus, tmp_path):
+    _, found = build("cmu_mosei", corpus, tmp_path / "data", "frames")
+    encoders = kit.read_metadata(dataset(tmp_path / "data", "frames"))["encoders"]
+    assert encoders["face"]["rate_hz"] == pytest.approx(record.FACE_FPS)
+    assert encoders["speech"]["rate_hz"] == pytest.approx(1 / record.SPEECH_ROW_S)
+    for item in found["test"]:
+        seconds = item["end_s"] - item["start_s"]
+        assert len(item["speech"]) == pytest.approx(seconds / record.SPEECH_ROW_S, abs=1)
+        if item["start_s"] > 0:
+            assert len(item["face"]) == pytest.approx(seconds * record.FACE_FPS, abs=1)
+        steps = np.diff(item["face_time_s"])
+        np.testing.assert_allclose(steps, 1 / record.FACE_FPS, atol=1e-4)
+
+
+def test_openface_takes_the_place_of_facet(corpus, tmp_path, sequences):
+    wide = {v: (np.tile(f, (1, 21))[:, :713], i) for v, (f, i) in sequences["face"].items()}
+    cmu_files.write_csd(corpus / "visual" / "CMU_MOSEI_VisualOpenFace2.csd", "OpenFace_2", wide)
+    (corpus / "CMU_MOSEI_VisualFacet42.csd").unlink()
+    _, found = build("cmu_mosei", corpus, tmp_path / "data", "words_openface")
+    assert found["test"][0]["face"].shape[1] == 713
+
+
+def test_videos_that_a_file_or_the_folds_lack_are_left_out_and_counted(tmp_path, sequences):
+    less = {name: dict(videos) for name, videos in sequences.items()}
+    del less["speech"]["vidA"], less["labels"]["vidD"]
+    less["labels"]["vidE"] = less["labels"]["vidB"]
+    for name in ("text_features", "words"):  # nothing is said in the first segment by time
+        late = less[name]["vidC"][1][:, 0] > 4
+        less[name]["vidC"] = tuple(part[late] for part in less[name]["vidC"])
+    folder = cmu_files.write_corpus(tmp_path / "in", less)
+    write_folds(folder, train=["vidA", "vidB"], valid=["vidC"], test=["vidD"])
+    with pytest.raises(ValueError, match="nothing of split test is left"):
+        kit.run_build("cmu_mosei", folder, tmp_path / "data", config="words")
+    write_folds(folder, train=["vidA", "vidB"], valid=["vidC"], test=["vidE", "vidF"])
+    for name in ("speech", "face", "words", "text_features"):
+        less[name]["vidE"] = less[name]["vidB"]
+    cmu_files.write_corpus(tmp_path / "in", less)
+    said, found = build("cmu_mosei", folder, tmp_path / "data", "words")
+    listed = kit.read_metadata(dataset(tmp_path / "data", "words"))["listing"]
+    assert (listed["listed"], listed["kept"]) == (12, 8)
+    assert listed["omitted"] == {
+        "misaligned": {"count": 3, "examples": ["vidA[0]", "vidA[1]", "vidA[2]"]},
+        "no_features": {"count": 1, "examples": ["vidC[1]"]},
+    }
+    assert [item["id"] for item in found["validation"]] == ["vidC[0]", "vidC[2]"]
+    assert "segments of videos without speech, left out: 3" in said
+    assert "videos with features and without labels: 1" in said
+    assert "videos of the folds without labels: 1" in said
+    write_folds(folder, train=["vidB"], valid=["vidC"], test=["vidE"])
+    said = kit.run_build("cmu_mosei", folder, tmp_path / "other", config="words")
+    assert "segments of videos in none of the folds, left out: 3" in said
+
+
+def test_a_changed_input_is_noticed(corpus, tmp_path, sequences):
+    build("cmu_mosei", corpus, tmp_path / "data", "words")
+    assert "already whole" in kit.run_build("cmu_mosei", corpus, tmp_path / "data", config="words")
+    with h5py.File(corpus / "CMU_MOSEI_Labels.csd", "a") as file:
+        file["All Labels/data/vidA/features"][0, 0] = 0.125
+    with pytest.raises(ValueError, match="other input or settings: fingerprint"):
+        kit.run_build("cmu_mosei", corpus, tmp_path / "data", config="words")
+
+
+@pytest.mark.parametrize(
+    "name", [*(file for file, _ in cmu_files.FILES.values()), "cmu_mosei_std_folds.py"]
+)
+def test_a_missing_file_is_named_with_what_belongs_there(name, corpus, tmp_path):
+    (corpus / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"no {name}.*manual_dir holds the files"):
+        kit.run_build("cmu_mosei", corpus, tmp_path / "data", config="words")
+
+
+def test_files_under_each_others_names_are_refused(corpus, tmp_path):
+    vectors = corpus / "CMU_MOSEI_TimestampedWordVectors.csd"
+    texts = corpus / "CMU_MOSEI_TimestampedWords.csd"
+    kept = texts.read_bytes()
+    texts.write_bytes(vectors.read_bytes())
+    with pytest.raises(ValueError, match="has 300 columns of numbers; expected the words"):
+        kit.run_build("cmu_mosei", corpus, tmp_path / "data", config="words")
+    vectors.write_bytes(kept)
+    with pytest.raises(ValueError, match="has 0 columns of numbers; expected the text_features"):
+        kit.run_build("cmu_mosei", corpus, tmp_path / "data", config="words")
+
+
+def test_pickles_of_mosei_get_emotions_and_words_from_the_other_files(tmp_path):
+    truth = made.truth()
+    labels = {}
+    for segment in (s for part in truth.values() for s in part):
+        video, *times = segment["id"]
+        features_, intervals = labels.setdefault(video, ([], []))
+        features_.append([segment["sentiment"], 1, 0, 0, 0, 0, 2])
+        intervals.append(times)
+    labels = {v: (np.array(f, "f4"), np.array(i)) for v, (f, i) in labels.items()}
+    folder = tmp_path / "in"
+    cmu_files.write_csd(folder / "CMU_MOSEI_Labels.csd", "All Labels", labels)
+    steps = dict.fromkeys(made.WIDTHS, 10)
+    splits = {split: made.mult(s, steps) for split, s in truth.items()}
+    made.dump(folder / "mosei_senti_data.pkl", splits)
+    said, found = build("cmu_mosei", folder, tmp_path / "data", "aligned_50")
+    emotions = dict(zip(record.EMOTIONS, found["train"][0]["emotions"], strict=True))
+    assert (emotions["happiness"], emotions["fear"]) == (1, 2)
+    assert "segments found in the label file by their times, within 0.01 s: 13" in said
+    assert found["train"][0]["face"].shape[1] == 25
+    (folder / "CMU_MOSEI_Labels.csd").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no CMU_MOSEI_Labels\.csd"):
+        kit.run_build("cmu_mosei", folder, tmp_path / "other", config="aligned_50")
+
+
+@pytest.mark.parametrize("name", ["cmu_mosei", "cmu_mosi"])
+def test_processed_files_of_mmsa_are_found_in_their_folder(name, tmp_path):
+    steps = {"audio": 40, "vision": 30}
+    truth = made.truth(steps={"text": 9, **steps})
+    (tmp_path / "in" / "Processed").mkdir(parents=True)
+    splits = {split: made.mmsa(s, steps) for split, s in truth.items()}
+    made.dump(tmp_path / "in" / "Processed" / "unaligned_50.pkl", splits)
+    _, found = build(name, tmp_path / "in", tmp_path / "data", "mmsa_unaligned")
+    item, segment = found["test"][0], truth["test"][0]
+    np.testing.assert_allclose(item["speech"], segment["audio"], atol=2e-3)
+    assert item["text"] == "some words 0"
+
+
+def test_files_of_20_steps_are_a_dataset(tmp_path):
+    truth = made.truth()
+    made.write_h5(tmp_path / "in" / "seq_length_20", truth)
+    said, found = build("cmu_mosei", tmp_path / "in", tmp_path / "data", "seq_20")
+    assert "built 6, published 15290" in said
+    np.testing.assert_allclose(
+        found["test"][0]["text_features"], truth["test"][0]["text"], atol=2e-3
+    )
+
+
+def test_pickles_of_iemocap_are_datasets(tmp_path):
+    truth = made.truth()
+    (tmp_path / "in").mkdir()
+    splits = {split: made.iemocap_4(s, 9) for split, s in truth.items()}
+    made.dump(tmp_path / "in" / "iemocap_data.pkl", splits)
+    said, found = build("iemocap_features", tmp_path / "in", tmp_path / "data", "four")
+    assert "emotion/neutral: built 2, published 954" in said
+    assert found["train"][1]["emotion"] == record.EMOTIONS.index("happiness")
+    made.write_iemocap_9(tmp_path / "in", truth)
+    _, found = build("iemocap_features", tmp_path / "in", tmp_path / "data", "nine")
+    assert found["test"][0]["emotion"] == record.EMOTIONS.index("anger")
+
+
+def test_a_pickle_that_would_run_something_is_refused_before_it_does(tmp_path):
+    (tmp_path / "in").mkdir()
+    mark = tmp_path / "it ran"
+    code = f"open({str(mark)!r}, 'w')".encode()
+    (tmp_path / "in" / "mosi_data.pkl").write_bytes(b"cbuiltins\nexec\n(V" + code + b"\ntR.")
+    with pytest.raises(ValueError, match=r"mosi_data\.pkl, byte 0: .* asks for builtins\.exec"):
+        kit.run_build("cmu_mosi", tmp_path / "in", tmp_path / "data", config="aligned_50")
+    assert not mark.exists()
+
+
+# Videos.
+
+
+def write_raw(folder, sequences, segmented=False):
+    """Raw/Videos and Raw/Transcript of CMU-MOSEI with files that no player opens."""
+    transcripts = folder / "Raw" / "Transcript" / "Segmented" / "Combined"
+    videos = folder / "Raw" / "Videos" / ("Segmented" if segmented else "Full") / "Combined"
+    for place in (transcripts, videos):
+        place.mkdir(parents=True)
+    cmu_files.write_csd(folder / "CMU_MOSEI_Labels.csd", "All Labels", sequences["labels"])
+    write_folds(folder)
+    for video, (_, times) in sequences["labels"].items():
+        ordered = times[np.argsort(times[:, 0])]
+        lines = [
+            f"{video}___{10 + n}___{start}___{end}___line {n}, caf\u00e9\n"
+            for n, (start, end) in enumerate(ordered)
+        ]
+        lines.insert(1, f"{video}___20___300.0___301.5___nobody labelled this\n")
+        (transcripts / f"{video}.txt").write_text("".join(lines), "cp1252")
+        names = [f"{video}_{10 + n}" for n in range(4)] if segmented else [video]
+        for name in names:
+            (videos / f"{name}.mp4").write_text(name)
+    return folder
+
+
+def listing_of(folder):
+    return Mosei(data_dir=str(folder / "data"), config="raw").listing(folder)
+
+
+def test_whole_videos_are_cut_at_the_times_of_their_labels(tmp_path, sequences):
+    found = listing_of(write_raw(tmp_path / "in", sequences))
+    source = found.sources[0]
+    assert source.video_id == "Raw/Videos/Full/Combined/vidA.mp4"
+    assert (source.split, dict(source.labels)) == ("train", {"video_id": "vidA"})
+    times = sequences["labels"]["vidA"][1]
+    assert [u.fields["id"] for u in source.utterances] == ["vidA[0]", "vidA[1]", "vidA[2]"]
+    assert source.utterances[0].start_s == times[0, 0]
+    assert source.utterances[1].start_s == 0  # the label starts before zero
+    assert source.utterances[1].text == "line 0, café"
+    assert source.utterances[2].text == "line 1, café"
+    notes = found.tally.notes
+    assert notes["lines of transcripts without a label"] == 4
+    assert notes["segments that start before zero, cut from 0"] == 4
+    assert found.totals()["kept"] == 12
+
+
+def test_clips_are_found_by_the_numbers_in_the_transcripts(tmp_path, sequences):
+    folder = write_raw(tmp_path / "in", sequences, segmented=True)
+    media = folder / "Raw" / "Videos" / "Segmented" / "Combined"
+    (media / "vidC_11.mp4").unlink()
+    found = listing_of(folder)
+    (source,) = (s for s in found.sources if s.video_id.endswith("vidB_11.mp4"))
+    (utterance,) = source.utterances
+    assert (utterance.start_s, utterance.end_s) == (0, np.inf)
+    assert utterance.fields["id"] == "vidB[2]"  # row 2 of the labels, not the number of the clip
+    omitted = found.totals()["omitted"]
+    assert omitted["no_media"] == {"count": 1, "examples": ["vidC[2]"]}
+    assert omitted["no_annotation"]["count"] == 4
+    assert "Raw/Videos/Segmented/Combined/vidA_13.mp4" in omitted["no_annotation"]["examples"]
+
+
+def test_videos_that_only_one_side_lists_are_counted(tmp_path, sequences):
+    folder = write_raw(tmp_path / "in", sequences)
+    media = folder / "Raw" / "Videos" / "Full" / "Combined"
+    (media / "vidB.mp4").rename(media / "other.mp4")
+    write_folds(folder, train=["vidA"])
+    omitted = listing_of(folder).totals()["omitted"]
+    assert omitted["no_media"]["count"] == 3
+    assert omitted["no_annotation"]["examples"] == ["Raw/Videos/Full/Combined/other.mp4"]
+    assert omitted["other_setting"]["count"] == 3
+
+
+def test_a_line_or_a_file_that_cannot_be_meant_is_named(tmp_path, sequences):
+    folder = write_raw(tmp_path / "in", sequences)
+    media = folder / "Raw" / "Videos" / "Full" / "Combined"
+    (media / "vidB.mkv").touch()
+    with pytest.raises(ValueError, match=r"vidB\.mkv and .*vidB\.mp4 are of one video"):
+        listing_of(folder)
+    (media / "vidB.mkv").unlink()
+    path = folder / "Raw" / "Transcript" / "Segmented" / "Combined" / "vidB.txt"
+    path.write_text("vidB___1___0.0___1.0\n")
+    with pytest.raises(ValueError, match=r"vidB\.txt line 1: .*expected ID___N___START"):
+        listing_of(folder)
+    path.write_text("vidB___1___zero___1.0___text\n")
+    with pytest.raises(ValueError, match=r"vidB\.txt line 1: 'zero' is not a number"):
+        listing_of(folder)
+
+
+def test_archives_in_place_of_the_folders_are_to_be_extracted(tmp_path, sequences):
+    folder = tmp_path / "in"
+    cmu_files.write_csd(folder / "CMU_MOSEI_Labels.csd", "All Labels", sequences["labels"])
+    write_folds(folder)
+    (folder / "CMU_MOSEI.zip").touch()
+    with pytest.raises(FileNotFoundError, match=r"Extract the archives .*CMU_MOSEI\.zip"):
+        listing_of(folder)
+
+
+def test_texts_of_mosi_come_from_the_file_of_words(tmp_path, sequences):
+    videos = tmp_path / "Raw" / "Video" / "Full"
+    videos.mkdir(parents=True)
+    (videos / "vidB.mp4").touch()
+    labels = {v: (f[:, :1], i) for v, (f, i) in sequences["labels"].items() if v == "vidB"}
+    cmu_files.write_csd(tmp_path / "labels.csd", "Opinion Segment Labels", labels)
+    cmu_files.write_csd(tmp_path / "words.csd", "words", sequences["words"])
+    found = raw.listing(
+        raw.Corpus(
+            root=tmp_path,
+            labels=Labels(tmp_path / "labels.csd"),
+            folds={"vidB": "test"},
+            media=raw.media_in(raw.folder_of(tmp_path, ("Video/Full",), "")),
+            whole=True,
+            words_file=tmp_path / "words.csd",
+        )
+    )
+    first = next(u for u in found.sources[0].utterances if u.fields["id"] == "vidB[1]")
+    assert first.text.split()[:3] == ["word0", "word1", "word2"]
+    assert "sp" not in first.text.split()
+    assert not found.tally.omitted
+
+
+def test_a_raw_corpus_becomes_clips_of_its_videos(tmp_path, sequences):
+    folder = tmp_path / "in"
+    videos = folder / "Raw" / "Videos" / "Full"
+    transcripts = folder / "Raw" / "Transcript" / "Segmented"
+    for place in (videos, transcripts):
+        place.mkdir(parents=True)
+    labels = {}
+    for video in ("one", "two", "three"):
+        kit.make_media(videos / f"{video}.mp4", 3.0 + len(labels))
+        labels[video] = (np.array([[1, 2, 0, 0, 0, 0, 0]], "f4"), np.array([[0.5, 2.0]]))
+        (transcripts / f"{video}.txt").write_text(f"{video}___4___0.5___2.004___hello there")
+    cmu_files.write_csd(folder / "CMU_MOSEI_Labels.csd", "All Labels", labels)
+    write_folds(folder, train=["one"], valid=["two"], test=["three"])
+    _, found = build("cmu_mosei", folder, tmp_path / "data", "raw")
+    (item,) = found["test"]
+    assert (item["id"], item["video_id"], item["text"]) == ("three[0]", "three", "hello there")
+    assert item["emotions"][record.EMOTIONS.index("happiness")] == 2
+    assert (item["start_s"], item["end_s"]) == (0.5, 2.0)
+    assert item["speech"]
