@@ -163,6 +163,22 @@ def test_videos_that_a_file_or_the_folds_lack_are_left_out_and_counted(tmp_path,
     assert "segments of videos in none of the folds, left out: 3" in said
 
 
+def test_a_segment_without_rows_of_one_modality_is_left_out_as_by_the_sdk(tmp_path, sequences):
+    changed = {name: dict(videos) for name, videos in sequences.items()}
+    start, end = changed["words"]["vidB"][1][7]
+    late = start + 0.6 * (end - start)
+    rows, times = changed["speech"]["vidB"]
+    kept = (times[:, 1] < start + 0.3 * (end - start)) | (times[:, 0] > end)
+    changed["speech"]["vidB"] = rows[kept], times[kept]
+    values, times = changed["labels"]["vidB"]
+    changed["labels"]["vidB"] = values, np.array([times[0], (late, end - 0.001), times[2]])
+    folder = cmu_files.write_corpus(tmp_path / "in", changed)
+    write_folds(folder)
+    build("cmu_mosei", folder, tmp_path / "data", "words")
+    omitted = kit.read_metadata(dataset(tmp_path / "data", "words"))["listing"]["omitted"]
+    assert omitted == {"misaligned": {"count": 1, "examples": ["vidB[1]"]}}
+
+
 def test_a_changed_input_is_noticed(corpus, tmp_path, sequences):
     build("cmu_mosei", corpus, tmp_path / "data", "words")
     assert "already whole" in kit.run_build("cmu_mosei", corpus, tmp_path / "data", config="words")

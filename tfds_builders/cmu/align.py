@@ -61,17 +61,16 @@ def overlaps(
       reference, then of the rows.
     """
     starts, ends = reference.T
-    # Rows that may share time with [s, e] lie between the first that is not over, and neither is
-    # any before it, by s, and the last that starts before e.
-    low = np.searchsorted(np.maximum.accumulate(intervals[:, 1]), starts - EPS, side="right")
-    high = np.searchsorted(intervals[:, 0], ends + EPS, side="left")
-    counts = np.where(has_length(reference), np.maximum(high - low, 0), 0)
+    # Rows that share time with [s, e] lie between the first by which any row reaches beyond s, and
+    # the last that starts before e. What shares no more than EPS goes with the rows of no length.
+    low = np.searchsorted(np.maximum.accumulate(intervals[:, 1]), starts, side="right")
+    high = np.searchsorted(intervals[:, 0], ends, side="left")
+    counts = np.maximum(high - low, 0)
     number = np.repeat(np.arange(len(reference)), counts)
     before = np.cumsum(counts) - counts
     row = np.arange(len(number)) + np.repeat(low - before, counts)
     shared = np.clip(intervals[row], starts[number, None], ends[number, None])
-    kept = intervals[row, 1] > starts[number] - EPS
-    kept &= np.abs(shared[:, 1] - shared[:, 0]) > EPS
+    kept = np.abs(shared[:, 1] - shared[:, 0]) > EPS
     return number[kept], row[kept], shared[kept]
 
 
