@@ -115,3 +115,13 @@ def write_corpus(folder, data=None, **options):
         file, root = FILES[name]
         write_csd(folder / file, root, videos, **options)
     return folder
+
+
+FOLDS = {"train": ["vidA", "vidD"], "valid": ["vidB"], "test": ["vidC"]}
+
+
+def write_folds(folder, name="cmu_mosei_std_folds.py", **changes):
+    """The SDK's file of standard folds; `changes`: other videos of a split."""
+    lists = FOLDS | changes
+    text = "".join(f"standard_{split}_fold = {videos!r}\n" for split, videos in lists.items())
+    (folder / name).write_text(text)

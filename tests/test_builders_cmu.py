@@ -9,17 +9,6 @@ import pytest
 import runs
 
 from memobert_jax import data, features, record
-from tfds_builders.cmu import raw
-from tfds_builders.cmu.labels import Labels
-from tfds_builders.cmu_mosei.cmu_mosei_dataset_builder import Builder as Mosei
-
-FOLDS = {"train": ["vidA", "vidD"], "valid": ["vidB"], "test": ["vidC"]}
-
-
-def write_folds(folder, name="cmu_mosei_std_folds.py", **changes):
-    lists = FOLDS | changes
-    text = "".join(f"standard_{split}_fold = {videos!r}\n" for split, videos in lists.items())
-    (folder / name).write_text(text)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +19,7 @@ def sequences():
 @pytest.fixture
 def corpus(tmp_path, sequences):
     folder = cmu_files.write_corpus(tmp_path / "in", sequences)
-    write_folds(folder)
+    cmu_files.write_folds(folder)
     return folder
 
 
@@ -140,10 +129,10 @@ def test_videos_that_a_file_or_the_folds_lack_are_left_out_and_counted(tmp_path,
         late = less[name]["vidC"][1][:, 0] > 4
         less[name]["vidC"] = tuple(part[late] for part in less[name]["vidC"])
     folder = cmu_files.write_corpus(tmp_path / "in", less)
-    write_folds(folder, train=["vidA", "vidB"], valid=["vidC"], test=["vidD"])
+    cmu_files.write_folds(folder, train=["vidA", "vidB"], valid=["vidC"], test=["vidD"])
     with pytest.raises(ValueError, match="nothing of split test is left"):
         kit.run_build("cmu_mosei", folder, tmp_path / "data", config="words")
-    write_folds(folder, train=["vidA", "vidB"], valid=["vidC"], test=["vidE", "vidF"])
+    cmu_files.write_folds(folder, train=["vidA", "vidB"], valid=["vidC"], test=["vidE", "vidF"])
     for name in ("speech", "face", "words", "text_features"):
         less[name]["vidE"] = less[name]["vidB"]
     cmu_files.write_corpus(tmp_path / "in", less)
@@ -158,7 +147,7 @@ def test_videos_that_a_file_or_the_folds_lack_are_left_out_and_counted(tmp_path,
     assert "segments of videos without speech, left out: 3" in said
     assert "videos with features and without labels: 1" in said
     assert "videos of the folds without labels: 1" in said
-    write_folds(folder, train=["vidB"], valid=["vidC"], test=["vidE"])
+    cmu_files.write_folds(folder, train=["vidB"], valid=["vidC"], test=["vidE"])
     said = kit.run_build("cmu_mosei", folder, tmp_path / "other", config="words")
     assert "segments of videos in none of the folds, left out: 3" in said
 
@@ -173,7 +162,7 @@ def test_a_segment_without_rows_of_one_modality_is_left_out_as_by_the_sdk(tmp_pa
     values, times = changed["labels"]["vidB"]
     changed["labels"]["vidB"] = values, np.array([times[0], (late, end - 0.001), times[2]])
     folder = cmu_files.write_corpus(tmp_path / "in", changed)
-    write_folds(folder)
+    cmu_files.write_folds(folder)
     build("cmu_mosei", folder, tmp_path / "data", "words")
     omitted = kit.read_metadata(dataset(tmp_path / "data", "words"))["listing"]["omitted"]
     assert omitted == {"misaligned": {"count": 1, "examples": ["vidB[1]"]}}
@@ -256,6 +245,37 @@ def test_files_of_20_steps_are_a_dataset(tmp_path):
     )
 
 
+def test_mosi_has_sentiment_alone_and_faces_of_columns_that_are_not_known(tmp_path):
+    given = cmu_files.sequences(columns=1)
+    given["face"] = {v: (np.tile(f, (1, 2))[:, :47], i) for v, (f, i) in given["face"].items()}
+    folder = tmp_path / "in"
+    for name, file in {
+        "words": "language/CMU_MOSI_ModifiedTimestampedWords.csd",
+        "text_features": "language/CMU_MOSI_TimestampedWordVectors.csd",
+        "speech": "acoustic/CMU_MOSI_COVAREP.csd",
+        "face": "visual/CMU_MOSI_VisualFacet_4.1.csd",
+        "labels": "labels/CMU_MOSI_Opinion_Labels.csd",
+    }.items():
+        cmu_files.write_csd(folder / file, "Opinion Segment Labels", given[name], False)
+    cmu_files.write_folds(folder, "cmu_mosi_std_folds.py")
+    said, found = build("cmu_mosi", folder, tmp_path / "data", "words")
+    item = found["test"][0]
+    assert item["face"].shape[1] == 47
+    assert item["sentiment"] == pytest.approx(given["labels"]["vidC"][0][0, 0])
+    assert np.isnan(item["emotions"]).all()
+    encoders = kit.read_metadata(dataset(tmp_path / "data", "words", "cmu_mosi"))["encoders"]
+    assert "which may hold emotion scores" in encoders["face"]["name"]
+    assert "built 6, published 1284" in said
+    truth = made.truth()
+    splits = {
+        split: made.mult(segments, dict.fromkeys(made.WIDTHS, 10), clips=True)
+        for split, segments in truth.items()
+    }
+    made.dump(folder / "mosi_data.pkl", splits)
+    _, found = build("cmu_mosi", folder, tmp_path / "data", "aligned_50")
+    assert [item["video_id"] for item in found["test"]] == ["test0", "test0", "test1", "test1"]
+
+
 def test_pickles_of_iemocap_are_datasets(tmp_path):
     truth = made.truth()
     (tmp_path / "in").mkdir()
@@ -277,144 +297,3 @@ def test_a_pickle_that_would_run_something_is_refused_before_it_does(tmp_path):
     with pytest.raises(ValueError, match=r"mosi_data\.pkl, byte 0: .* asks for builtins\.exec"):
         kit.run_build("cmu_mosi", tmp_path / "in", tmp_path / "data", config="aligned_50")
     assert not mark.exists()
-
-
-# Videos.
-
-
-def write_raw(folder, sequences, segmented=False):
-    """Raw/Videos and Raw/Transcript of CMU-MOSEI with files that no player opens."""
-    transcripts = folder / "Raw" / "Transcript" / "Segmented" / "Combined"
-    videos = folder / "Raw" / "Videos" / ("Segmented" if segmented else "Full") / "Combined"
-    for place in (transcripts, videos):
-        place.mkdir(parents=True)
-    cmu_files.write_csd(folder / "CMU_MOSEI_Labels.csd", "All Labels", sequences["labels"])
-    write_folds(folder)
-    for video, (_, times) in sequences["labels"].items():
-        ordered = times[np.argsort(times[:, 0])]
-        lines = [
-            f"{video}___{10 + n}___{start}___{end}___line {n}, caf\u00e9\n"
-            for n, (start, end) in enumerate(ordered)
-        ]
-        lines.insert(1, f"{video}___20___300.0___301.5___nobody labelled this\n")
-        (transcripts / f"{video}.txt").write_text("".join(lines), "cp1252")
-        names = [f"{video}_{10 + n}" for n in range(4)] if segmented else [video]
-        for name in names:
-            (videos / f"{name}.mp4").write_text(name)
-    return folder
-
-
-def listing_of(folder):
-    return Mosei(data_dir=str(folder / "data"), config="raw").listing(folder)
-
-
-def test_whole_videos_are_cut_at_the_times_of_their_labels(tmp_path, sequences):
-    found = listing_of(write_raw(tmp_path / "in", sequences))
-    source = found.sources[0]
-    assert source.video_id == "Raw/Videos/Full/Combined/vidA.mp4"
-    assert (source.split, dict(source.labels)) == ("train", {"video_id": "vidA"})
-    times = sequences["labels"]["vidA"][1]
-    assert [u.fields["id"] for u in source.utterances] == ["vidA[0]", "vidA[1]", "vidA[2]"]
-    assert source.utterances[0].start_s == times[0, 0]
-    assert source.utterances[1].start_s == 0  # the label starts before zero
-    assert source.utterances[1].text == "line 0, café"
-    assert source.utterances[2].text == "line 1, café"
-    notes = found.tally.notes
-    assert notes["lines of transcripts without a label"] == 4
-    assert notes["segments that start before zero, cut from 0"] == 4
-    assert found.totals()["kept"] == 12
-
-
-def test_clips_are_found_by_the_numbers_in_the_transcripts(tmp_path, sequences):
-    folder = write_raw(tmp_path / "in", sequences, segmented=True)
-    media = folder / "Raw" / "Videos" / "Segmented" / "Combined"
-    (media / "vidC_11.mp4").unlink()
-    found = listing_of(folder)
-    (source,) = (s for s in found.sources if s.video_id.endswith("vidB_11.mp4"))
-    (utterance,) = source.utterances
-    assert (utterance.start_s, utterance.end_s) == (0, np.inf)
-    assert utterance.fields["id"] == "vidB[2]"  # row 2 of the labels, not the number of the clip
-    omitted = found.totals()["omitted"]
-    assert omitted["no_media"] == {"count": 1, "examples": ["vidC[2]"]}
-    assert omitted["no_annotation"]["count"] == 4
-    assert "Raw/Videos/Segmented/Combined/vidA_13.mp4" in omitted["no_annotation"]["examples"]
-
-
-def test_videos_that_only_one_side_lists_are_counted(tmp_path, sequences):
-    folder = write_raw(tmp_path / "in", sequences)
-    media = folder / "Raw" / "Videos" / "Full" / "Combined"
-    (media / "vidB.mp4").rename(media / "other.mp4")
-    write_folds(folder, train=["vidA"])
-    omitted = listing_of(folder).totals()["omitted"]
-    assert omitted["no_media"]["count"] == 3
-    assert omitted["no_annotation"]["examples"] == ["Raw/Videos/Full/Combined/other.mp4"]
-    assert omitted["other_setting"]["count"] == 3
-
-
-def test_a_line_or_a_file_that_cannot_be_meant_is_named(tmp_path, sequences):
-    folder = write_raw(tmp_path / "in", sequences)
-    media = folder / "Raw" / "Videos" / "Full" / "Combined"
-    (media / "vidB.mkv").touch()
-    with pytest.raises(ValueError, match=r"vidB\.mkv and .*vidB\.mp4 are of one video"):
-        listing_of(folder)
-    (media / "vidB.mkv").unlink()
-    path = folder / "Raw" / "Transcript" / "Segmented" / "Combined" / "vidB.txt"
-    path.write_text("vidB___1___0.0___1.0\n")
-    with pytest.raises(ValueError, match=r"vidB\.txt line 1: .*expected ID___N___START"):
-        listing_of(folder)
-    path.write_text("vidB___1___zero___1.0___text\n")
-    with pytest.raises(ValueError, match=r"vidB\.txt line 1: 'zero' is not a number"):
-        listing_of(folder)
-
-
-def test_archives_in_place_of_the_folders_are_to_be_extracted(tmp_path, sequences):
-    folder = tmp_path / "in"
-    cmu_files.write_csd(folder / "CMU_MOSEI_Labels.csd", "All Labels", sequences["labels"])
-    write_folds(folder)
-    (folder / "CMU_MOSEI.zip").touch()
-    with pytest.raises(FileNotFoundError, match=r"Extract the archives .*CMU_MOSEI\.zip"):
-        listing_of(folder)
-
-
-def test_texts_of_mosi_come_from_the_file_of_words(tmp_path, sequences):
-    videos = tmp_path / "Raw" / "Video" / "Full"
-    videos.mkdir(parents=True)
-    (videos / "vidB.mp4").touch()
-    labels = {v: (f[:, :1], i) for v, (f, i) in sequences["labels"].items() if v == "vidB"}
-    cmu_files.write_csd(tmp_path / "labels.csd", "Opinion Segment Labels", labels)
-    cmu_files.write_csd(tmp_path / "words.csd", "words", sequences["words"])
-    found = raw.listing(
-        raw.Corpus(
-            root=tmp_path,
-            labels=Labels(tmp_path / "labels.csd"),
-            folds={"vidB": "test"},
-            media=raw.media_in(raw.folder_of(tmp_path, ("Video/Full",), "")),
-            whole=True,
-            words_file=tmp_path / "words.csd",
-        )
-    )
-    first = next(u for u in found.sources[0].utterances if u.fields["id"] == "vidB[1]")
-    assert first.text.split()[:3] == ["word0", "word1", "word2"]
-    assert "sp" not in first.text.split()
-    assert not found.tally.omitted
-
-
-def test_a_raw_corpus_becomes_clips_of_its_videos(tmp_path, sequences):
-    folder = tmp_path / "in"
-    videos = folder / "Raw" / "Videos" / "Full"
-    transcripts = folder / "Raw" / "Transcript" / "Segmented"
-    for place in (videos, transcripts):
-        place.mkdir(parents=True)
-    labels = {}
-    for video in ("one", "two", "three"):
-        kit.make_media(videos / f"{video}.mp4", 3.0 + len(labels))
-        labels[video] = (np.array([[1, 2, 0, 0, 0, 0, 0]], "f4"), np.array([[0.5, 2.0]]))
-        (transcripts / f"{video}.txt").write_text(f"{video}___4___0.5___2.004___hello there")
-    cmu_files.write_csd(folder / "CMU_MOSEI_Labels.csd", "All Labels", labels)
-    write_folds(folder, train=["one"], valid=["two"], test=["three"])
-    _, found = build("cmu_mosei", folder, tmp_path / "data", "raw")
-    (item,) = found["test"]
-    assert (item["id"], item["video_id"], item["text"]) == ("three[0]", "three", "hello there")
-    assert item["emotions"][record.EMOTIONS.index("happiness")] == 2
-    assert (item["start_s"], item["end_s"]) == (0.5, 2.0)
-    assert item["speech"]
