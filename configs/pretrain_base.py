@@ -14,7 +14,7 @@ from configs import base
 def get_config():
     config = base.get_config()
     with config.unlocked():
-        config.model.update(dtype="bfloat16", remat=True)
+        config.model.update(dtype="bfloat16", remat="dots")
         config.data.update(batch_rows=96, row_width=512, max_clips=16)
         config.data.update(text_cap=104, face_cap=168, speech_cap=344)
     return config

@@ -12,6 +12,6 @@ from configs import pretrain_base
 
 def get_config():
     config = pretrain_base.get_config()
-    config.model.update(hidden=1024, layers=24, heads=16, mlp=4096)
+    config.model.update(hidden=1024, layers=24, heads=16, mlp=4096, remat="full")
     config.mesh.fsdp = 4
     return config

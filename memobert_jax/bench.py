@@ -179,11 +179,17 @@ def measure(
 
 def config_line(cfg: Any) -> str:
     """What of the configuration decides the speed, in words."""
+    from memobert_jax.models import attention
+
     model, data = cfg.model, cfg.data
+    kernel = attention.fastest(data.row_width, model.hidden // model.heads, model.dtype)
+    kernel = (
+        "dropout" if model.attention_dropout else kernel if model.attention == "auto" else "plain"
+    )
     return (
         f"{model.layers} layers of {model.hidden}, {model.heads} heads, {model.dtype}, dropout "
-        f"{model.dropout:g}; {data.batch_rows} rows of {data.row_width} slots a step, schedule "
-        f"{cfg.objectives.schedule}"
+        f"{model.dropout:g}, attention kernel {kernel}, remat {model.remat}; {data.batch_rows} "
+        f"rows of {data.row_width} slots a step, schedule {cfg.objectives.schedule}"
     )
 
 

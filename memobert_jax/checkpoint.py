@@ -116,7 +116,7 @@ def _identity(key: str, value: Any) -> Any:
         kind = f"{found.pieces.kind} of {found.vocab_size} pieces"
         return f"{kind}, fingerprint {value['fingerprint']}"
     if key == "model":
-        free = ("dropout", "attention_dropout", "init_std", "dtype", "remat")
+        free = ("attention", "attention_dropout", "dropout", "dtype", "init_std", "remat")
         return {k: v for k, v in value.items() if k not in free}
     if key == "data":
         return [{k: v for k, v in source.items() if k != "path"} for source in value]

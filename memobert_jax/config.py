@@ -169,6 +169,12 @@ class ModelConfig:
     attention_dropout: float = field(
         0.0, "dropout of attention weights; above 0 no fused kernel can compute them", BELOW_ONE
     )
+    attention: str = field(
+        "auto",
+        "auto: the fastest attention kernel of the platform; plain: never a fused one",
+        one_of("auto", "plain"),
+        free=True,
+    )
     norm_eps: float = field(1e-12, "epsilon of every layer norm", POSITIVE)
     init_std: float = field(0.02, "standard deviation of the initial weights", POSITIVE)
     dtype: str = field(
@@ -176,8 +182,12 @@ class ModelConfig:
         "dtype of matrix products; parameters stay float32",
         one_of("float32", "bfloat16"),
     )
-    remat: bool = field(
-        False, "recompute activations in the backward pass to save memory", free=True
+    remat: str = field(
+        "none",
+        "what the backward pass computes again to save memory: none; dots: all but the outputs of "
+        "the dense layers; full: all of a layer but its input",
+        one_of("none", "dots", "full"),
+        free=True,
     )
 
     def __post_init__(self):

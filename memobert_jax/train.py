@@ -250,7 +250,7 @@ class Window:
         out = metrics.summarise(window, self.shares)
         seconds = self.clock.seconds
         out |= {
-            "clips_per_s": out.pop("clips") / seconds,
+            "clips_per_s": out["clips"] / seconds,
             "tokens_per_s": out.pop("tokens") / seconds,
             "input_wait": self.clock.waited / seconds,
         }

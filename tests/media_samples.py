@@ -13,10 +13,15 @@ SKIN, DARK, LIPS, WHITE = (224, 180, 150), (60, 40, 30), (170, 70, 80), (245, 24
 
 
 def draw_face(
-    picture: np.ndarray, centre: tuple[int, int], height: int, opening: float = 0.0
+    picture: np.ndarray,
+    centre: tuple[int, int],
+    height: int,
+    opening: float = 0.0,
+    skin: tuple[int, int, int] | None = None,
 ) -> None:
     """Draws a face, `height` pixels tall, onto u8 [h, w, 3] RGB; `opening` of its mouth: 0 to 1."""
     x, y = centre
+    skin = skin or SKIN
     unit = height / 100
 
     def place(dx, dy):
@@ -26,7 +31,7 @@ def draw_face(
         return max(1, round(a * unit)), max(1, round(b * unit))
 
     cv2.ellipse(picture, place(0, -10), size(42, 55), 0, 0, 360, DARK, -1, cv2.LINE_AA)
-    cv2.ellipse(picture, place(0, 0), size(36, 50), 0, 0, 360, SKIN, -1, cv2.LINE_AA)
+    cv2.ellipse(picture, place(0, 0), size(36, 50), 0, 0, 360, skin, -1, cv2.LINE_AA)
     for side in (-1, 1):
         cv2.ellipse(picture, place(15 * side, -10), size(8, 4), 0, 0, 360, WHITE, -1, cv2.LINE_AA)
         cv2.circle(picture, place(15 * side, -10), size(3.5, 0)[0], DARK, -1, cv2.LINE_AA)

@@ -118,13 +118,13 @@ def test_the_audio_visual_files_are_read_by_their_configuration_alone(tmp_path, 
     for name in ("01-01-05-01-01-01-01.mp4", "02-01-05-01-01-01-01.mp4"):
         (tmp_path / "in" / "Actor_01" / name).write_text(name)
     said = kit.run_build("ravdess", tmp_path / "in", tmp_path / "data", config_name="mine")
-    (clip,) = kit.read_dataset(folder_of(tmp_path / "data", "mine"))["train"]
+    (clip,) = kit.read_dataset(folder_of(tmp_path / "data", "mine"))["everything"]
     assert (clip["id"], clip["video_id"]) == ("01-01-05-01-01-01-01",) * 2
     assert (clip["text"], clip["speaker"], clip["gender"], clip["labels"]) == (
         "Kids are talking by the door.", "01", "male", "angry,normal",
     )  # fmt: skip
     assert record.EMOTIONS[clip["emotion"]] == "anger"
-    assert "*** split train, clips: built 1, published 1440 (-1439)" in said
+    assert "*** split everything, clips: built 1, published 1440 (-1439)" in said
     with pytest.raises(FileNotFoundError, match=r"no speech clip such as 03-01-01-01-01-01-01"):
         kit.run_build("ravdess", tmp_path / "in", tmp_path / "data", config="speech")
 
@@ -133,10 +133,12 @@ def test_action_units_stand_beside_the_speech_that_featurize_would_give(corpus, 
     kit.run_build("ravdess", corpus, tmp_path / "data", config="action_units")
     kit.run_build("ravdess", corpus, tmp_path / "data", config="speech")
     clips_dir = folder_of(tmp_path / "data", "speech")
-    featurize.featurize(clips_dir, tmp_path / "made", featurize.request(clips_dir))
-    made = features.FeaturesDataset(tmp_path / "made", "train")
+    featurize.featurize(
+        clips_dir, tmp_path / "made", featurize.request(clips_dir, normalise_on="everything")
+    )
+    made = features.FeaturesDataset(tmp_path / "made", "everything")
     by_id = {made.read(i)["id"]: made.read(i) for i in range(len(made))}
-    here = features.FeaturesDataset(folder_of(tmp_path / "data", "action_units"), "train")
+    here = features.FeaturesDataset(folder_of(tmp_path / "data", "action_units"), "everything")
     assert len(here) == len(by_id) == 60
     raw = action_units.read(corpus / action_units.FILE)
     mean, std = (np.array(here.metadata["normalisation"]["face"][k]) for k in ("mean", "std"))
@@ -172,7 +174,7 @@ def test_a_clip_without_action_units_and_units_without_a_clip_are_counted(corpus
         "unreadable": {"count": 1, "examples": [wanted[1].id]},
     }
     assert listing["notes"] == {"clips without action units, kept without a face": 1}
-    here = features.FeaturesDataset(folder, "train")
+    here = features.FeaturesDataset(folder, "everything")
     lengths = dict(zip(here.column("id"), here.lengths["face"].tolist(), strict=True))
     assert lengths.pop(wanted[2].id) == 0
     assert set(lengths.values()) == {1}
@@ -257,4 +259,4 @@ def test_the_real_corpus_meets_the_published_counts(real_data_root, tmp_path):
     assert "all counts that are published are met" in said
     request = build.Request(data_dir=str(tmp_path), config="action_units")
     folder = build.make_builder("ravdess", request, {}).data_dir
-    assert len(features.FeaturesDataset(folder, "train")) == 1440
+    assert len(features.FeaturesDataset(folder, "everything")) == 1440

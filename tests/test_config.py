@@ -79,7 +79,7 @@ def test_an_unknown_field_without_a_near_one_lists_the_fields():
         ({"steps": 7.0}, r"steps = 7\.0; expected int"),
         ({"steps": True}, r"steps = True; expected int"),
         ({"tokenizer": 3}, r"tokenizer = 3; expected str"),
-        ({"model": {"remat": 1}}, r"model\.remat = 1; expected bool"),
+        ({"data": {"skip_corrupt": 1}}, r"data\.skip_corrupt = 1; expected bool"),
         ({"model": {"dropout": "0.1"}}, r"model\.dropout = '0\.1'; expected float"),
         ({"data": {"sources": "corpus"}}, r"data\.sources = 'corpus'; expected a tuple"),
         ({"data": {"sources": (("corpus",),)}}, r"data\.sources = \('corpus',\); expected 2"),
@@ -98,6 +98,7 @@ def test_a_value_of_another_type_is_refused_by_field_and_value(values, message):
         (config.PretrainConfig, {"seed": -1}, r"seed = -1; expected a number of at least 0"),
         (config.MaskingConfig, {"face_ratio": 1.5}, r"expected a number from 0 to 1"),
         (config.MaskingConfig, {"mode": "bert"}, r"expected one of default, paper, head"),
+        (config.ModelConfig, {"remat": "all"}, r"remat = 'all'; expected one of none, dots, full"),
         (config.EvaluateConfig, {"subsets": ("TV",)}, r"expected a selection from T, F, S"),
         (config.EvaluateConfig, {"seeds": ()}, r"expected at least one entry"),
     ],
@@ -139,9 +140,9 @@ def test_the_fingerprint_depends_on_the_values_alone():
 
 
 def test_the_command_line_overrides_single_fields(monkeypatch, tmp_path):
-    overrides = ("--config.optim.peak_lr=1", "--config.steps=7", "--config.model.remat=true")
+    overrides = ("--config.optim.peak_lr=1", "--config.steps=7", "--config.model.remat=full")
     cfg = parsed(monkeypatch, tmp_path, *overrides)
-    assert (cfg.optim.peak_lr, cfg.steps, cfg.model.remat) == (1.0, 7, True)
+    assert (cfg.optim.peak_lr, cfg.steps, cfg.model.remat) == (1.0, 7, "full")
     assert cfg.optim.warmup_steps == config.OptimConfig().warmup_steps
 
 

@@ -273,7 +273,7 @@ def first_state(workdir: Path, start: Path, imported, tokens=None, **model) -> s
 
 
 def test_pre_training_starts_from_the_imported_weights_sharded(start, imported, tmp_path):
-    state = first_state(tmp_path, start, imported, dropout=0.0, remat=True, dtype="bfloat16")
+    state = first_state(tmp_path, start, imported, dropout=0.0, remat="full", dtype="bfloat16")
     assert int(state.step) == 0
     assert not state.params["text"]["word"].sharding.is_fully_replicated
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), imported[0])

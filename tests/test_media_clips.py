@@ -125,6 +125,68 @@ def test_of_two_faces_the_talking_one_is_taken(tmp_path, monkeypatch):
         assert np.abs(colour(clip) - skin).max() < 30
 
 
+@pytest.fixture
+def dialogue(tmp_path):
+    """Two seconds of a pale face at the left, which talks, and a brown one at the right."""
+
+    def film(right_talks, heard=True):
+        pictures = []
+        for i in range(20):
+            picture = np.full((240, 320, 3), (90, 140, 170), np.uint8)
+            for x, own, talks in ((85, PALE, True), (235, BROWN, right_talks)):
+                opening = abs(np.sin(i * 0.7)) if talks else 0.05
+                samples.draw_face(picture, (x, 125), 120, opening, own)
+            pictures.append(picture)
+        sound = samples.babble(2) if heard else None
+        return samples.write_media(tmp_path / "d.mp4", pictures, sound, fps=10)
+
+    return film
+
+
+def test_two_speakers_at_once_each_get_the_face_of_their_half(dialogue):
+    rows = [
+        Utterance(0.2, 1.5, "one", {"speaker": "pale"}, region="left"),
+        Utterance(0.4, 1.8, "two", {"speaker": "brown"}, region="right"),
+    ]
+    extraction = extract(dialogue(right_talks=True), utterances=rows)
+    first, second = extraction.clips
+    assert np.abs(colour(first) - PALE).max() < 30
+    assert np.abs(colour(second) - BROWN).max() < 30
+    assert extraction.ledger["clips"] == 2
+    assert extraction.ledger["kept_s"] == pytest.approx(1.6)
+
+
+def test_a_voice_that_fits_the_other_half_is_noted_and_its_face_not_taken(dialogue):
+    path = dialogue(right_talks=False)
+    config = dataclasses.replace(CONFIG, require=("text", "speech"))
+    for region, faces, notes in (
+        ("left", 16, {}),
+        ("right", 0, {"modality_missing:face": 1, "speaks_elsewhere": 1}),
+        ("", 16, {}),
+    ):
+        extraction = extract(path, config, utterances=[Utterance(0.2, 1.8, "one", region=region)])
+        assert len(extraction.clips[0]["faces"]) == faces, region
+        assert extraction.ledger["notes"] == notes, region
+    still = dataclasses.replace(config, active_speaker=False)
+    extraction = extract(path, still, utterances=[Utterance(0.2, 1.8, "one", region="right")])
+    assert np.abs(colour(extraction.clips[0]) - BROWN).max() < 30
+    assert extraction.ledger["notes"] == {}
+
+
+def test_without_sound_no_half_of_the_picture_is_said_to_speak(dialogue):
+    path = dialogue(right_talks=False, heard=False)
+    config = dataclasses.replace(CONFIG, require=("face",))
+    for region, skin in (("left", PALE), ("right", BROWN)):
+        extraction = extract(path, config, utterances=[Utterance(0.2, 1.8, "one", region=region)])
+        assert np.abs(colour(extraction.clips[0]) - skin).max() < 30
+        assert "speaks_elsewhere" not in extraction.ledger["notes"]
+
+
+def test_a_region_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"region is 'middle'; expected one of .*'left', 'right'"):
+        Utterance(0.0, 1.0, region="middle")
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -324,8 +386,10 @@ def test_identity_follows_content_not_names(film):
         clips.identity(other, utterances=[]),
         clips.identity(other, utterances=[Utterance(0, math.inf, "", {"emotion": np.int32(3)})]),
         clips.identity(other, labels={"emotions": np.zeros(2)}),
+        clips.identity(other, utterances=[Utterance(0, math.inf, region="left")]),
+        clips.identity(other, utterances=[Utterance(0, math.inf, region="right")]),
     }
-    assert len(changed) == 5
+    assert len(changed) == 7
     with pytest.raises(FileNotFoundError):
         clips.identity(path)
 

@@ -151,6 +151,15 @@ def number(text: str, where: str, absent: float = math.nan) -> float:
     return value
 
 
+def score(text: str) -> float:
+    """A number that annotators gave; NaN for a text that is no finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
 def inside(root: Path, relative: str, where: str) -> Path:
     """The path of `relative` under `root`, which it may not leave.
 

@@ -90,7 +90,8 @@ def extract(
       config: what to keep, and which modalities a clip must have (`require`).
       video_id: name of the video in records and ledger; by default the file's stem.
       utterances: segments to cut instead of subtitles, each with its own record fields; they may
-        overlap. Both length limits of `config` hold for them too.
+        overlap: each is a clip, and seconds that two of them share count once in the ledger. Both
+        length limits of `config` hold for them too.
       labels: record fields that hold for the whole video, such as `speaker` or `gender`.
       timings: CPU seconds of each stage are added here: `decode` (with conversion to RGB),
         `detect`, `mesh`, `crop`, `encode`, `audio`, `other`.
@@ -192,7 +193,8 @@ def _clip(utterance, seen, sound, config, timeline, clock) -> dict[str, Any] | N
     first, last = (round(t * record.SAMPLE_RATE) for t in (start_s, end_s))
     speech = sound[first:last]
     heard = not audio.is_silent(speech)
-    face, reason = speakers.speaking_face(seen, start_s, end_s, sound if heard else None, config)
+    about = (start_s, end_s, sound if heard else None, config)
+    face, reason = speakers.speaking_face(speakers.within(seen, utterance.region), *about)
     present = {"text": bool(utterance.text.strip()), "face": bool(face), "speech": heard}
     notes = []
     for modality, (absent, note) in _MISSING.items():
@@ -206,6 +208,10 @@ def _clip(utterance, seen, sound, config, timeline, clock) -> dict[str, Any] | N
         return None
     if face and reason is not None:
         notes.append(reason)
+    if utterance.region and config.active_speaker:
+        anywhere, unsure = speakers.speaking_face(seen, *about)
+        if anywhere and not unsure and not speakers.is_in(anywhere[0][1], utterance.region):
+            notes.append(Reason.SPEAKS_ELSEWHERE)
     timeline.keep(start_s, end_s)
     for note in notes:
         timeline.note(note)

@@ -27,6 +27,7 @@ class Reason(enum.StrEnum):
     NO_SUBTITLES = "no_subtitles"
     SUBTITLE_NO_CUES = "subtitle_no_cues"
     COPY = "copy"
+    LONGER_THAN_LISTED = "longer_than_listed"
     CRASHED = "crashed"
     # Part of a file.
     DAMAGED = "damaged"
@@ -46,6 +47,7 @@ class Reason(enum.StrEnum):
     MISSING_FACE = "modality_missing:face"
     MISSING_SPEECH = "modality_missing:speech"
     MOST_PRESENT_FACE = "most_present_face"
+    SPEAKS_ELSEWHERE = "speaks_elsewhere"
     SUBTITLE_ENCODING_GUESSED = "subtitle_encoding_guessed"
     CUT_BY_VOICE = "cut_by_voice"
     CUT_EVENLY = "cut_evenly"
@@ -68,6 +70,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_SUBTITLES: "no subtitle file and no subtitle stream, and text is required",
     Reason.SUBTITLE_NO_CUES: "the subtitles hold no cue that can be read",
     Reason.COPY: "the same file under another name",
+    Reason.LONGER_THAN_LISTED: "the file goes on long after the times of its annotation",
     Reason.CRASHED: "reading it ended the process twice: damaged, or too large for the memory",
     Reason.DAMAGED: "the media cannot be decoded here",
     Reason.OUTSIDE_CUES: "no utterance here",
@@ -85,6 +88,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.MISSING_FACE: "clips kept without a face",
     Reason.MISSING_SPEECH: "clips kept without speech",
     Reason.MOST_PRESENT_FACE: "clips whose face was chosen by presence, not by speech",
+    Reason.SPEAKS_ELSEWHERE: "clips whose voice fits a face outside their half of the picture best",
     Reason.SUBTITLE_ENCODING_GUESSED: "subtitles that are neither UTF-8 nor UTF-16, read as cp1252",
     Reason.CUT_BY_VOICE: "utterances cut by voice activity for want of subtitles",
     Reason.CUT_EVENLY: "utterances cut evenly for want of subtitles and sound",

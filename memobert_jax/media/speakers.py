@@ -146,6 +146,16 @@ def speaking_face(
     return [(time_s, sighting) for _, time_s, sighting in people[track]], note
 
 
+def is_in(sighting: Sighting, region: str) -> bool:
+    """Whether a face is in the region (`subtitles.REGIONS`) of its picture."""
+    return not region or (sighting.x < 0.5) == (region == "left")
+
+
+def within(seen: Sequence[Look], region: str) -> list[Look]:
+    """The pictures with the faces that are in the region."""
+    return [(time_s, [s for s in sightings if is_in(s, region)]) for time_s, sightings in seen]
+
+
 def _mouth(looks: list[tuple[int, float, Sighting]]) -> Mouth:
     mouths = np.array([sighting.mouth for _, _, sighting in looks], np.float32)
     frames = np.array([frame for frame, _, _ in looks], np.int32)

@@ -19,6 +19,8 @@ from memobert_jax.media.ledger import Reason
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 _SIBLINGS = ("srt", "subtitles", "subs")
+REGIONS = ("", "left", "right")
+"""Parts of the picture in which a speaker may be said to be: anywhere, or one half."""
 
 _NEGATIVE_TIME = re.compile(r"^.*(?<!\d)-\d+:\d\d.*-->.*$|^.*-->\s*-\d.*$", re.MULTILINE)
 _WORD_TIME = re.compile(r"<\d+:\d\d(?::\d\d)?[.,]\d{3}>")
@@ -33,12 +35,18 @@ class Utterance:
         end of the file.
       text: what is said, or ''.
       fields: values of further fields of the clips record, such as `id`, `speaker`, `emotion`.
+      region: where in the picture the speaker is, one of REGIONS; faces elsewhere are not taken.
     """
 
     start_s: float
     end_s: float
     text: str = ""
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    region: str = ""
+
+    def __post_init__(self):
+        if self.region not in REGIONS:
+            raise ValueError(f"region is {self.region!r}; expected one of {REGIONS}")
 
 
 @dataclasses.dataclass

@@ -24,15 +24,16 @@ _GREY_KERNEL = np.bartlett(33) / 16
 
 @dataclasses.dataclass(frozen=True)
 class Sighting:
-    """A face in one picture: its track, detector score, mouth (`faces.Face.mouth`) and crop.
+    """A face in one picture: its track, detector score, mouth (`faces.Face.mouth`), crop and place.
 
-    `crop` is u8 [112, 112, 3] RGB.
+    `crop` is u8 [112, 112, 3] RGB; `x` is the face's centre as a share of the picture's width.
     """
 
     track: int
     score: float
     mouth: tuple[float, float]
     crop: np.ndarray
+    x: float
 
 
 @dataclasses.dataclass
@@ -80,6 +81,7 @@ class Tracker:
                     track.face.score,
                     track.face.mouth,
                     faces.aligned_crop(picture, track.face),
+                    float(track.face.box[[0, 2]].mean()) / picture.shape[1],
                 )
                 for track in self._open
                 if track.time_s == time_s

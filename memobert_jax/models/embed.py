@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from memobert_jax.config import ModelConfig
-from memobert_jax.models.transformer import dropout, layer_norm, linear
+from memobert_jax.models.attention import dropout
+from memobert_jax.models.transformer import layer_norm, linear
 from memobert_jax.sharding import constrain, constrain_rows
 
 

@@ -1,24 +1,28 @@
 """The trunk: a post-LN transformer over packed rows (MEmoBERT §3).
 
 Layers are stacked along a leading axis and run with `lax.scan`, so that depth does not change the
-compile time. Attention is block-diagonal over segments. Dropout of its weights is off by default,
-because no fused kernel offers both.
+compile time. Attention is block-diagonal over segments (`attention`).
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from memobert_jax.config import ModelConfig
+from memobert_jax.models.attention import attention, dropout
 from memobert_jax.sharding import constrain_rows
 
-
-def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
-    """Inverted dropout; without a key, `x` itself."""
-    if key is None or rate == 0.0:
-        return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / (1.0 - rate), jnp.zeros_like(x))
+_REMAT = {
+    "none": lambda layer: layer,
+    "dots": functools.partial(
+        jax.checkpoint, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    ),
+    "full": jax.checkpoint,
+}
+"""A layer -> a layer that keeps less for the backward pass. The products of attention have batch
+dimensions, so they are never kept."""
 
 
 def linear(cfg: ModelConfig, inputs: int, outputs: int, axes, rngs: nnx.Rngs) -> nnx.Linear:
@@ -46,60 +50,6 @@ def gelu(x: jax.Array) -> jax.Array:
     return jax.nn.gelu(x, approximate=False)
 
 
-def attention(
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
-    segment_ids: jax.Array,
-    rate: float = 0.0,
-    key: jax.Array | None = None,
-) -> jax.Array:
-    """Attention inside segments; the one place where its kernel is chosen.
-
-    Args:
-      q, k, v: [rows, width, heads, head_dim].
-      segment_ids: i32 [rows, width]; empty slots carry 0 and see each other, so no softmax is
-        over an empty set.
-      rate, key: dropout of the weights, computed without a fused kernel; off without a key.
-
-    Returns:
-      [rows, width, heads, head_dim], dtype of `v`. The softmax is in float32.
-    """
-    inside = segment_ids[:, None, :, None] == segment_ids[:, None, None, :]
-    if rate and key is not None:
-        return _attention_with_dropout(q, k, v, inside, rate, key)
-    if jax.default_backend() == "cpu":
-        return _attention_on_cpu(q, k, v, inside)
-    return jax.nn.dot_product_attention(q, k, v, mask=inside)
-
-
-def _attention_with_dropout(
-    q: jax.Array, k: jax.Array, v: jax.Array, inside: jax.Array, rate: float, key: jax.Array
-) -> jax.Array:
-    """Attention as it is written down, with dropout after the softmax, as in BERT."""
-    scaled = q * q.shape[-1] ** -0.5
-    logits = jnp.einsum("bqhd,bkhd->bhqk", scaled, k, preferred_element_type=jnp.float32)
-    weights = dropout(jax.nn.softmax(jnp.where(inside, logits, -1e30)), rate, key)
-    return jnp.einsum("bhqk,bkhd->bqhd", weights.astype(v.dtype), v)
-
-
-def _attention_on_cpu(q: jax.Array, k: jax.Array, v: jax.Array, inside: jax.Array) -> jax.Array:
-    """Attention that divides by the softmax's sum last.
-
-    The sum then runs over head_dim columns instead of width: forward and backward take half to a
-    third of the time of `jax.nn.dot_product_attention` on two cores, with equal results.
-    """
-    scaled = q * q.shape[-1] ** -0.5
-    logits = jnp.einsum("bqhd,bkhd->bhqk", scaled, k, preferred_element_type=jnp.float32)
-    logits += jnp.where(inside, 0.0, -1e30)
-    weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
-    total = weights.sum(-1).swapaxes(1, 2)[..., None]
-    out = jnp.einsum(
-        "bhqk,bkhd->bqhd", weights.astype(v.dtype), v, preferred_element_type=jnp.float32
-    )
-    return (out / total).astype(v.dtype)
-
-
 class Block(nnx.Module):
     """Self-attention and feed-forward, each followed by residual and layer norm."""
 
@@ -107,6 +57,7 @@ class Block(nnx.Module):
         dtype, head_dim = jnp.dtype(cfg.dtype), cfg.hidden // cfg.heads
         init = nnx.initializers.normal(cfg.init_std)
         self.rate, self.attention_rate, self.dtype = cfg.dropout, cfg.attention_dropout, dtype
+        self.kernel = cfg.attention
         self.qkv = nnx.LinearGeneral(
             cfg.hidden,
             (3, cfg.heads, head_dim),
@@ -134,7 +85,7 @@ class Block(nnx.Module):
         """[rows, width, hidden] -> the same; `key` switches dropout on."""
         keys = (None,) * 3 if key is None else (*jax.random.split(key), jax.random.fold_in(key, 2))
         q, k, v = jnp.moveaxis(self.qkv(x), -3, 0)
-        attended = attention(q, k, v, segment_ids, self.attention_rate, keys[2])
+        attended = attention(q, k, v, segment_ids, self.attention_rate, keys[2], self.kernel)
         residual = dropout(self.out(attended), self.rate, keys[0])
         x = self.attention_norm(x + residual).astype(self.dtype)
         residual = dropout(self.down(gelu(self.up(x))), self.rate, keys[1])
@@ -160,6 +111,6 @@ class Trunk(nnx.Module):
             state, layer_key = layer
             return constrain_rows(nnx.merge(graphdef, state)(x, segment_ids, layer_key)), None
 
-        body = jax.checkpoint(body) if self.remat else body
+        body = _REMAT[self.remat](body)
         x, _ = jax.lax.scan(body, x, (stacked, keys))
         return x

@@ -1,7 +1,6 @@
 """Speech files and one vector of facial action units a clip -> features-records."""
 
 import functools
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from memobert_jax.config import ExtractConfig
 from memobert_jax.encoders import logmel
 from memobert_jax.featurizer import Featurizer
 from memobert_jax.media import clips as media
-from memobert_jax.media.subtitles import Utterance
-from tfds_builders import manual, streaming
+from tfds_builders import manual, named_files, streaming
 from tfds_builders.listing import Omission, Tally
 from tfds_builders.ravdess import names
 from tfds_builders.streaming import Records
@@ -26,7 +24,7 @@ _SHARED = [name for name in record.fields("clips") if name in record.fields("fea
 
 
 def open_records(manual_dir: Path, units_file: Path, extract: ExtractConfig) -> Records:
-    """The speech files and the action units as records of features, all in the split `train`.
+    """The speech files and the action units as records of features, all in one split.
 
     Args:
       manual_dir: searched for speech files.
@@ -42,7 +40,7 @@ def open_records(manual_dir: Path, units_file: Path, extract: ExtractConfig) -> 
     widths = {"face": width, "speech": logmel.ENCODER.width}
     return Records(
         inputs=[units_file, *files],
-        splits=["train"],
+        splits=[named_files.SPLIT],
         read=functools.partial(records, manual_dir, units, extract, widths),
         encoders={
             "face": streaming.encoder(ENCODER, width, 0.0),
@@ -108,11 +106,11 @@ def records(
         for clip, rows in zip(clips, front_end.rows("speech", clips), strict=True):
             face = units.get(_audio_visual(clip["id"]))
             tally.note("clips without action units, kept without a face", int(face is None))
-            yield "train", _features(clip, rows, face, widths)
+            yield named_files.SPLIT, _features(clip, rows, face, widths)
 
 
 def _cut(clip: names.Clip, path: Path, extract: ExtractConfig) -> list[dict[str, Any]]:
-    utterance = Utterance(0.0, math.inf, clip.text, clip.fields())
+    utterance = named_files.whole_file(clip.text, **clip.fields())
     return media.extract(path, extract, video_id=clip.id, utterances=[utterance]).clips
 
 

@@ -1,7 +1,6 @@
 """TFDS builder of RAVDESS: acted speech with or without the face."""
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,8 +8,7 @@ import tensorflow_datasets as tfds
 
 from memobert_jax.config import ExtractConfig
 from memobert_jax.media import video
-from memobert_jax.media.subtitles import Utterance
-from tfds_builders import manual
+from tfds_builders import manual, named_files
 from tfds_builders.clips_builder import ClipsConfig
 from tfds_builders.extraction import Source
 from tfds_builders.labels import Published
@@ -25,7 +23,7 @@ _WHOLE = ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
 PUBLISHED = Published(
     "Livingstone & Russo 2018: 24 actors, 2 statements, 2 repetitions, 2 intensities, of neutral 1",
     {
-        "train": {
+        named_files.SPLIT: {
             "clips": 1440,
             "emotion/neutral": 96,
             **dict.fromkeys(
@@ -53,7 +51,7 @@ class MediaConfig(ClipsConfig):
 
 
 class Builder(RecordsBuilder):
-    """The speech of RAVDESS, all of it in the split `train`: folds are made by `speaker`."""
+    """The speech of RAVDESS; there is no official split: folds are made by `speaker`."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
@@ -75,7 +73,7 @@ class Builder(RecordsBuilder):
             name="action_units",
             description="Features: log-mel speech of the sound files, one vector of facial action "
             "units a clip.",
-            normalise_on="train",
+            normalise_on=named_files.SPLIT,
             published=PUBLISHED,
         ),
     ]
@@ -104,5 +102,5 @@ class Builder(RecordsBuilder):
 
 
 def _source(clip: names.Clip, path: Path) -> Source:
-    utterance = Utterance(0.0, math.inf, clip.text, clip.fields())
-    return Source(clip.id, str(path), "train", (utterance,))
+    utterance = named_files.whole_file(clip.text, **clip.fields())
+    return Source(clip.id, str(path), named_files.SPLIT, (utterance,))

@@ -1,0 +1,1 @@
+"""IEMOCAP: dialogues of two actors, as a dataset of labelled clips."""

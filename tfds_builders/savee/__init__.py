@@ -1,0 +1,1 @@
+"""SAVEE, four men who act seven emotions, as a dataset of clips."""
