@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from memobert_jax import checkpoint, classify, scores, sharding, views, workbench
+from memobert_jax import checkpoint, classify, measures, sharding, views, workbench
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK, Classifier
 from memobert_jax.config import MODALITIES, SUBSETS, MeshConfig, PromptConfig, from_mapping
@@ -94,7 +94,7 @@ class Predictor:
         with jax.set_mesh(self._mesh):
             batches = classify.global_batches(rows, self._size, self._mesh)
             found = classify.score(self._step, self._params, rows, batches)
-        return np.exp(scores.restricted(found.log_probs)).swapaxes(0, 1)
+        return np.exp(measures.restricted(found.log_probs)).swapaxes(0, 1)
 
     def _line(
         self, item: Mapping[str, Any], clip: views.Clip, probabilities: np.ndarray | None

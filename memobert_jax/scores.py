@@ -1,23 +1,21 @@
 """From log-probabilities of clips to UAR and its kin, over seeds, and as a table."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-METRICS = ("uar", "accuracy", "weighted_f1")
+from memobert_jax.measures import auc, restricted
+from memobert_jax.statistics import spread
+
+METRICS = ("uar", "accuracy", "weighted_f1", "macro_f1")
 NAMES = {
     "zero_shot": "pre-trained, prompt, no label",
     "prompt": "pre-trained, prompt fitted",
     "head": "pre-trained, head fitted",
     "random_init": "random start, prompt fitted",
 }
-
-
-def restricted(log_probs: np.ndarray) -> np.ndarray:
-    """Log-probabilities [..., classes] among the classes alone: each sums to 1."""
-    highest = log_probs.max(-1, keepdims=True)
-    return log_probs - highest - np.log(np.exp(log_probs - highest).sum(-1, keepdims=True))
 
 
 def measure(log_probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -28,25 +26,29 @@ def measure(log_probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
       labels: i32 [clips].
 
     Returns:
-      `scored` clips, `classes` that are among them, `uar` (mean recall of these), `accuracy`,
-      `weighted_f1`, `loss` (mean -log p of the true class among the classes), `outside` (mean mass
-      that falls on no class) and `confusion` [true, predicted]; None where nothing was scored.
+      `scored` clips, `classes` that are among them, `uar` and `macro_f1` (mean recall and F1 of
+      these), `accuracy`, `weighted_f1`, `auc` (`measures.auc`), `loss` (mean -log p of the true
+      class among the classes), `outside` (mean mass that falls on no class) and `confusion` [true,
+      predicted]; None where nothing was scored.
     """
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
     there = ~np.isnan(log_probs[:, 0])
     log_probs, labels = log_probs[there].astype(np.float64), labels[there]
     if not len(labels):
-        return {"scored": 0, "classes": 0, **dict.fromkeys((*METRICS, "loss", "outside"))}
+        return {"scored": 0, "classes": 0, **dict.fromkeys((*METRICS, "auc", "loss", "outside"))}
     among = restricted(log_probs)
     predicted = among.argmax(-1)
     present = np.unique(labels)
+    f1 = functools.partial(f1_score, labels, predicted, labels=present, zero_division=0.0)
     return {
         "scored": len(labels),
         "classes": len(present),
         "uar": recall_score(labels, predicted, labels=present, average="macro", zero_division=0.0),
         "accuracy": accuracy_score(labels, predicted),
-        "weighted_f1": f1_score(labels, predicted, average="weighted", zero_division=0.0),
+        "weighted_f1": f1(average="weighted"),
+        "macro_f1": f1(average="macro"),
+        "auc": auc(np.exp(among), np.eye(log_probs.shape[-1], dtype=bool)[labels]),
         "loss": float(-among[np.arange(len(labels)), labels].mean()),
         "outside": float(1 - np.exp(log_probs).sum(-1).mean()),
         "confusion": confusion_matrix(
@@ -99,15 +101,8 @@ def summarise(runs: Sequence[Mapping[str, Any]], subsets: Sequence[str]) -> dict
         }
         full = [v for v in values.values() if len(v) == len(runs)]
         values["mean"] = np.mean(full, axis=0).tolist() if full else []
-        out[metric] = {name: _spread(found) for name, found in values.items()}
+        out[metric] = {name: spread(found) for name, found in values.items()}
     return out
-
-
-def _spread(values: Sequence[float]) -> dict[str, Any]:
-    if not values:
-        return {"mean": None, "sd": None, "n": 0}
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "sd": sd, "n": len(values)}
 
 
 def below_zero_shot(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:

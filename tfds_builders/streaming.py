@@ -7,6 +7,7 @@ in which they come, without more than one of them in memory.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 from collections import Counter
@@ -56,6 +57,7 @@ class Records:
     widths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     bands: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """Number of the input files, and 16 hex digits of their names and content.
 
@@ -88,7 +90,14 @@ def fit(records: Records, split: str) -> dict[str, dict[str, Any]]:
 
     In the form of `featurizer.fit_normalisation`; summed in float64. A field without any row in the
     corpus is left out; a column that is constant has std 1.
+
+    Raises:
+      ValueError: if there is no such split.
     """
+    if split not in records.splits:
+        raise ValueError(
+            f"there is no split {split!r} to fit the normalisation on: {list(records.splits)}"
+        )
     moments: dict[str, np.ndarray] = {}
     counts: dict[str, Counter[str]] = {}
     for part, item in records.read(Tally()):

@@ -1,0 +1,1 @@
+"""CMU-MOSEI: videos to cut, computational sequences to align, or processed features."""

@@ -1,0 +1,1 @@
+"""IEMOCAP as the processed features that the papers on CMU-MOSEI use beside it."""
