@@ -5,7 +5,6 @@ few labelled clips; `random_init` fits the same network, with the prompt, from r
 run is a fold, a few-shot size, a seed of its subset and a seed of the fit.
 """
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +14,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-import memobert_jax
-from memobert_jax import checkpoint, config, fit, fits, results, runtime, scores
+from memobert_jax import config, fit, fits, results, scores
 from memobert_jax.classify import HEAD, TRUNK
+from memobert_jax.fewshot import Run
 from memobert_jax.fits import Fit, Fits
 from memobert_jax.state import Params
-from memobert_jax.workbench import Run, Workbench
+from memobert_jax.workbench import Workbench
 
 SAVED = ("prompt", "head")
 """Arms of which the run that validates best is kept."""
@@ -64,14 +63,15 @@ def compare(
     began = time.monotonic()
     head = results.head(bench, paths, command)
     plan = _plan(bench)
-    keys = _keys(bench, paths, plan) if store else {}
-    known, best = _known(plan, keys, store) if store else ({}, {})
-    done, trunk, loaded = dict(known), None, None
+    keys = fits.keys_of(bench, paths, plan) if store else {}
+    known, best = fits.finished(plan, keys, SAVED, store) if store else ({}, {})
+    done, trunk, loaded = {}, None, None
     with jax.set_mesh(bench.mesh):
         for arm, run in plan:
             name = run.name(arm)
             advance(0, name)
             if (arm, run) in known:
+                done[arm, run] = known[arm, run]
                 advance(steps_of(bench, arm), name)
                 continue
             if loaded != paths[run.fold]:
@@ -87,17 +87,32 @@ def compare(
                 store.keep(arm, said, kept.params[TRUNK] if arm == "prompt" else kept.params)
             store.save(keys[arm, run], found)
     _check_items(bench, done)
-    arms = {}
-    for arm in bench.cfg.arms:
-        runs = [done[name, run].result for name, run in plan if name == arm]
-        arms[arm] = {"runs": runs, **results.summarise(runs, bench.cfg.subsets)}
+    items, log_probs = results.items(bench), _pooled(done)
+    arms = {arm: _summary(bench, arm, done, log_probs, items) for arm in bench.cfg.arms}
     found = head | {
         "arms": arms,
         "below_zero_shot": scores.below_zero_shot(arms),
         "fits_reused": len(known),
         "seconds": round(time.monotonic() - began, 2),
     }
-    return Comparison(json.loads(json.dumps(found)), _pooled(bench, done), results.items(bench))
+    return Comparison(json.loads(json.dumps(found)), log_probs, items)
+
+
+def _summary(
+    bench: Workbench,
+    arm: str,
+    done: Mapping[tuple[str, Run], Fit],
+    log_probs: Mapping[str, np.ndarray],
+    items: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """The runs of an arm, and the summary and statistics of those of the largest few-shot size."""
+    runs = {run: one.result for (name, run), one in done.items() if name == arm}
+    summary = results.summarise(list(runs.values()), bench.cfg.subsets)
+    largest = summary["sizes"][-1]["per_class"]
+    names = dict.fromkeys(run.name(arm) for run, one in runs.items() if one["per_class"] == largest)
+    pooled = np.stack([log_probs[name] for name in names])
+    statistics = results.statistics_of(pooled, items, bench.cfg.subsets)
+    return {"runs": list(runs.values()), **summary, "statistics": statistics}
 
 
 def _plan(bench: Workbench) -> list[tuple[str, Run]]:
@@ -115,63 +130,6 @@ def steps_of(bench: Workbench, arm: str) -> int:
     return 0 if arm == "zero_shot" else len(bench.cfg.fit.lrs) * bench.cfg.fit.steps
 
 
-_NOT_OF_A_FIT = ("arms", "seeds", "source", "ceilings", "mesh", "protocol", "disjoint")
-_NOT_OF_A_FIT += ("train_split", "validation_split", "test_split")
-"""What does not decide a single fit, or stands in its key as something stronger."""
-
-
-def _keys(
-    bench: Workbench, paths: Sequence[Path], plan: Sequence[tuple[str, Run]]
-) -> dict[tuple[str, Run], str]:
-    """A key for each fit, of everything that decides it."""
-    cfg = {k: v for k, v in config.as_dict(bench.cfg).items() if k not in _NOT_OF_A_FIT}
-    cfg["fit"] = {
-        k: v for k, v in cfg["fit"].items() if k not in ("per_class", "shares", "subset_seeds")
-    }
-    common = {
-        "version": memobert_jax.__version__,
-        "git": runtime.git_revision(),
-        "config": cfg,
-        "features": bench.corpus.fingerprints,
-        "layout": dataclasses.asdict(bench.layout),
-        "scored": bench.scored,
-    }
-    checkpoints = {path: checkpoint.fingerprint(path) for path in set(paths)}
-    described = [bench.protocol.fold_fingerprint(fold) for fold in bench.folds]
-    return {
-        (arm, run): fits.key_of(
-            common
-            | {"arm": arm, "run": run[1:], "fold": described[run.fold]}
-            | {"checkpoint": checkpoints[paths[run.fold]]}
-        )
-        for arm, run in plan
-    }
-
-
-def _known(
-    plan: Sequence[tuple[str, Run]], keys: Mapping[tuple[str, Run], str], store: Fits
-) -> tuple[dict[tuple[str, Run], Fit], dict[str, Any]]:
-    """(finished fits, arm -> how its kept one validates).
-
-    Where the checkpoint of the best is not there, that fit is not finished.
-    """
-    found = store.load([keys[what] for what in plan])
-    known = {what: found[keys[what]] for what in plan if keys[what] in found}
-    best: dict[str, Any] = {}
-    for arm in SAVED:
-        champion = None
-        for what, one in known.items():
-            if what[0] == arm and scores.better(validation := _validation(one), best.get(arm)):
-                best[arm], champion = validation, what
-        if champion and store.kept(arm) != keys[champion]:
-            del known[champion], best[arm]
-    return known, best
-
-
-def _validation(one: Fit) -> Mapping[str, float]:
-    return one.result["selected"]["validation"]
-
-
 def _run(bench: Workbench, arm: str, run: Run, trunk: Params, advance) -> tuple[Fit, Any]:
     """(what came of a run, what was fitted or None)."""
     began, kept = time.monotonic(), None
@@ -181,7 +139,7 @@ def _run(bench: Workbench, arm: str, run: Run, trunk: Params, advance) -> tuple[
         "fold": run.fold,
         "seed": run.seed,
         "subset_seed": run.subset_seed,
-        "per_class": run.size and run.size.label,
+        "per_class": None if run.size is None else run.size.label,
         "train_clips": clips,
     }
     if arm != "zero_shot":
@@ -253,7 +211,7 @@ def _check_items(bench: Workbench, done: Mapping[tuple[str, Run], Fit]) -> None:
                 raise RuntimeError(f"fold {fold}: {name} and {first} were scored on other clips")
 
 
-def _pooled(bench: Workbench, done: Mapping[tuple[str, Run], Fit]) -> dict[str, np.ndarray]:
+def _pooled(done: Mapping[tuple[str, Run], Fit]) -> dict[str, np.ndarray]:
     """Run name -> its scores of all folds, clips end to end."""
     by_name: dict[str, list[np.ndarray]] = {}
     for (arm, run), one in sorted(done.items(), key=lambda item: item[0][1].fold):

@@ -4,6 +4,7 @@ Each lies in a file of its own under a key of everything that decides it, writte
 arm the checkpoint of the run that validates best is kept beside them.
 """
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -17,9 +18,12 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
-from memobert_jax import checkpoint, runtime
+import memobert_jax
+from memobert_jax import checkpoint, config, runtime, scores
 from memobert_jax.datasets import write_atomically
+from memobert_jax.fewshot import Run
 from memobert_jax.state import Params
+from memobert_jax.workbench import Workbench
 
 FOLDER = "fits"
 
@@ -51,7 +55,7 @@ class Fits:
         """Those of some fits that are finished. Every host gets those that the lead host has."""
         found = {key: self._read(key) for key in keys} if runtime.is_lead() else {}
         there = np.array([found.get(key) is not None for key in keys], bool)
-        there = np.atleast_1d(multihost_utils.broadcast_one_to_all(there))
+        there = multihost_utils.broadcast_one_to_all(there)
         wanted = [key for key, is_there in zip(keys, there, strict=True) if is_there]
         return {key: found.get(key) or self._need(key) for key in wanted}
 
@@ -92,3 +96,64 @@ class Fits:
             return checkpoint.metadata(self.output / arm)["fit"]["key"]
         except (OSError, ValueError, KeyError):
             return ""
+
+
+_NOT_OF_A_FIT = ("arms", "seeds", "source", "ceilings", "mesh", "protocol", "disjoint")
+_NOT_OF_A_FIT += ("train_split", "validation_split", "test_split")
+"""What does not decide a single fit, or stands in its key as something stronger."""
+
+
+def keys_of(
+    bench: Workbench, paths: Sequence[Path], plan: Sequence[tuple[str, Run]]
+) -> dict[tuple[str, Run], str]:
+    """A key for each fit, of everything that decides it."""
+    cfg = {k: v for k, v in config.as_dict(bench.cfg).items() if k not in _NOT_OF_A_FIT}
+    cfg["fit"] = {
+        k: v for k, v in cfg["fit"].items() if k not in ("per_class", "shares", "subset_seeds")
+    }
+    common = {
+        "version": memobert_jax.__version__,
+        "git": runtime.git_revision(),
+        "config": cfg,
+        "features": bench.corpus.fingerprints,
+        "layout": dataclasses.asdict(bench.layout),
+        "scored": bench.scored,
+    }
+    checkpoints = {path: checkpoint.fingerprint(path) for path in set(paths)}
+    described = [bench.protocol.fold_fingerprint(fold) for fold in bench.folds]
+    return {
+        (arm, run): key_of(
+            common
+            | {"arm": arm, "run": run[1:], "fold": described[run.fold]}
+            | {"checkpoint": checkpoints[paths[run.fold]]}
+        )
+        for arm, run in plan
+    }
+
+
+def finished(
+    plan: Sequence[tuple[str, Run]],
+    keys: Mapping[tuple[str, Run], str],
+    saved: Sequence[str],
+    store: Fits,
+) -> tuple[dict[tuple[str, Run], Fit], dict[str, Any]]:
+    """(finished fits, arm -> how its kept one validates).
+
+    Of the arms `saved` a checkpoint of the best is kept; where it is not there, that fit is not
+    finished.
+    """
+    found = store.load([keys[what] for what in plan])
+    known = {what: found[keys[what]] for what in plan if keys[what] in found}
+    best: dict[str, Any] = {}
+    for arm in saved:
+        champion = None
+        for what, one in known.items():
+            if what[0] == arm and scores.better(validation := _validation(one), best.get(arm)):
+                best[arm], champion = validation, what
+        if champion and store.kept(arm) != keys[champion]:
+            del known[champion], best[arm]
+    return known, best
+
+
+def _validation(one: Fit) -> Mapping[str, float]:
+    return one.result["selected"]["validation"]

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from memobert_jax.config import LABEL_WORDS, SENTIMENTS
+
 PARTS = ("train", "validation", "test")
 GROUPS = ("video_id", "speaker", "session", "dialogue")
 """Columns that name what clips have in common."""
@@ -81,6 +83,58 @@ def by_split(splits: Mapping[str, str], disjoint: Sequence[str]) -> Definition:
         disjoint=tuple(disjoint),
         rule="the dataset's own splits",
     )
+
+
+def check_dataset(definition: Definition, dataset: Mapping[str, str], path: str | Path) -> None:
+    """Raises ValueError if a definition is for another dataset, or for another version of it.
+
+    Args:
+      definition: the protocol.
+      dataset: `name` and `version` of what is there; a version that is not recorded passes.
+      path: where it is.
+    """
+    name, version, found = definition.dataset, definition.dataset_version, dataset["version"]
+    same = not version or not found or f"{found}.".startswith(f"{version}.")
+    if name and not (dataset["name"] == name and same):
+        raise ValueError(
+            f"protocol {definition.name} version {definition.version} is for the dataset {name} "
+            f"{version}, but {path} is {dataset['name']} {found or '(version not recorded)'}: give "
+            "features of that dataset, or a protocol of your own (a .json file)"
+        )
+
+
+def check_classes(definition: Definition, target: str, classes: Sequence[str]) -> None:
+    """Raises ValueError if a definition has not this target, or has other classes."""
+    if definition.targets and target not in definition.targets:
+        raise ValueError(
+            f"protocol {definition.name} has no target {target!r}; it has "
+            f"{', '.join(definition.targets)}"
+        )
+    wanted = () if target in SENTIMENTS else definition.classes
+    if wanted and sorted(wanted) != sorted(classes):
+        words = tuple(LABEL_WORDS[name] for name in wanted)
+        raise ValueError(
+            f"protocol {definition.name} has the classes {wanted}, but prompt.classes is "
+            f'{tuple(classes)}: give --config.prompt.classes="{wanted}" '
+            f'--config.prompt.label_words="{words}"'
+        )
+
+
+def check_emotions(definition: Definition, emotions: Sequence[str], where: str) -> None:
+    """Raises ValueError if a `closed` definition meets a dataset with other emotions.
+
+    Args:
+      definition: the protocol.
+      emotions: names of those that the clips have.
+      where: the dataset, in words.
+    """
+    others = sorted(set(emotions) - set(definition.classes))
+    if definition.closed and others:
+        raise ValueError(
+            f"protocol {definition.name} is for a configuration of {definition.dataset} with no "
+            f"other labels than {', '.join(definition.classes)}, but {where} has "
+            f"{', '.join(others)} too: the same names mean other clips there"
+        )
 
 
 _KEYS = ("name", "version", "by", "disjoint", "folds")

@@ -1,8 +1,7 @@
 """Evaluation protocols: which clips are fitted on, selected on and scored, and nothing else.
 
 A protocol is a definition (`folds.py`, `published.py`) that has met a dataset: clip numbers by fold
-and part, checked for leaks when it is made. Few-shot subsets are stratified and nested: with one
-seed, a smaller subset lies inside a larger one.
+and part, checked for leaks when it is made.
 """
 
 import dataclasses
@@ -17,8 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax import config, targets
-from memobert_jax.config import LABEL_WORDS, SENTIMENTS
+from memobert_jax import folds, leaks, record, targets
 from memobert_jax.corpus import Corpus
 from memobert_jax.folds import PARTS, Definition
 from memobert_jax.targets import Labels
@@ -32,18 +30,6 @@ class Fold(NamedTuple):
 
     parts: Mapping[str, np.ndarray]
     excluded: Mapping[str, Mapping[str, int]]
-
-
-class Size(NamedTuple):
-    """Of a few-shot subset: clips of each class, or a share of those; 0 and 0: all of them."""
-
-    per_class: int = 0
-    share: float = 0.0
-
-    @property
-    def label(self) -> int | str:
-        """Clips of each class, or a percentage such as "10%"."""
-        return f"{100 * self.share:g}%" if self.share else self.per_class
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,18 +143,20 @@ def make(
       ValueError: for another dataset, target or classes than those of the definition, for a leak,
         an empty part, or a part without one of the classes.
     """
-    _check_dataset(corpus, definition)
-    _check_classes(definition, target, classes)
+    folds.check_dataset(definition, corpus.dataset, corpus.path)
+    folds.check_classes(definition, target, classes)
+    emotions = [record.EMOTIONS[n] for n in np.unique(corpus.column("emotion")) if n >= 0]
+    where = f"{corpus.path} (config {corpus.dataset['config'] or 'not recorded'})"
+    folds.check_emotions(definition, emotions, where)
     labels = targets.read(corpus, target, classes)
-    _check_closed(corpus, definition)
     why = _unusable(corpus, definition, labels)
     given = definition.folds(corpus.column)
     dealt = [_deal(corpus, definition, fold) for fold in given]
     for parts in dealt:
         if test_oracle:
             parts["validation"] = parts["test"]
-        check_leaks(corpus, parts, definition, same=("validation", "test") if test_oracle else ())
-    _check_tested_once(corpus, [parts["test"] for parts in dealt if "test" in parts])
+        leaks.check(corpus, parts, definition, same=("validation", "test") if test_oracle else ())
+    leaks.check_tested_once(corpus, [parts["test"] for parts in dealt if "test" in parts])
     everyone = np.unique(np.concatenate([clips for parts in dealt for clips in parts.values()]))
     groups = dict.fromkeys((*definition.disjoint, *definition.unseen))
     missing = {name: int((corpus.column(name)[everyone] == "").sum()) for name in groups}
@@ -192,54 +180,6 @@ def make(
     return protocol
 
 
-def _check_dataset(corpus: Corpus, definition: Definition) -> None:
-    found, wanted = corpus.dataset, (definition.dataset, definition.dataset_version)
-    if not wanted[0]:
-        return
-    here = f"{corpus.path} is {found['name']} {found['version'] or '(version not recorded)'}"
-    if found["name"] != wanted[0] or not _is_version(found["version"], wanted[1]):
-        raise ValueError(
-            f"protocol {definition.name} version {definition.version} is for the dataset "
-            f"{wanted[0]} {wanted[1]}, but {here}: give features of that dataset, or a protocol "
-            "of your own (a .json file)"
-        )
-
-
-def _is_version(found: str, wanted: str) -> bool:
-    """Whether a version begins with the wanted numbers; one that is not recorded passes."""
-    return not found or not wanted or f"{found}.".startswith(f"{wanted}.")
-
-
-def _check_classes(definition: Definition, target: str, classes: Sequence[str]) -> None:
-    if definition.targets and target not in definition.targets:
-        raise ValueError(
-            f"protocol {definition.name} has no target {target!r}; it has "
-            f"{', '.join(definition.targets)}"
-        )
-    wanted = () if target in SENTIMENTS else definition.classes
-    if wanted and sorted(wanted) != sorted(classes):
-        words = tuple(LABEL_WORDS[name] for name in wanted)
-        raise ValueError(
-            f"protocol {definition.name} has the classes {wanted}, but prompt.classes is "
-            f'{tuple(classes)}: give --config.prompt.classes="{wanted}" '
-            f'--config.prompt.label_words="{words}"'
-        )
-
-
-def _check_closed(corpus: Corpus, definition: Definition) -> None:
-    if not definition.closed:
-        return
-    others = targets.read(corpus, "emotion", definition.classes).why
-    found = sorted({why for why in others.tolist() if why.startswith("label ")})
-    if found:
-        raise ValueError(
-            f"protocol {definition.name} is for a configuration of {definition.dataset} with no "
-            f"other labels than {', '.join(definition.classes)}, but in {corpus.path} (config "
-            f"{corpus.dataset['config'] or 'not recorded'}) {'; '.join(found)}: another "
-            "configuration calls other clips by these names"
-        )
-
-
 def _unusable(corpus: Corpus, definition: Definition, labels: Labels) -> np.ndarray:
     """str [clips]: why a clip cannot be used, '' if it can."""
     why = labels.why.astype(object)
@@ -261,7 +201,7 @@ def _deal(corpus: Corpus, definition: Definition, fold: Mapping[str, Sequence[st
         if absent := [name for name in names if name not in there or not name]:
             raise ValueError(
                 f"protocol {definition.name}: the {part} part names {definition.by} "
-                f"{_some(absent)}, of which {corpus.path} has no clip"
+                f"{leaks.some(absent)}, of which {corpus.path} has no clip"
             )
     return {part: np.flatnonzero(np.isin(values, names)).astype(np.int32)
             for part, names in fold.items()}  # fmt: skip
@@ -278,79 +218,10 @@ def _fold(
     return Fold({part: clips[why[clips] == ""] for part, clips in parts.items()}, excluded)
 
 
-def check_leaks(
-    corpus: Corpus,
-    parts: Mapping[str, np.ndarray],
-    definition: Definition,
-    same: tuple[str, ...] = (),
-) -> None:
-    """Raises ValueError, with offending values and clips, if two parts share what they must not.
-
-    Args:
-      corpus: the clips.
-      parts: part -> numbers of all its clips.
-      definition: which columns count.
-      same: two parts that are one on purpose.
-    """
-    for one, other in itertools.combinations([part for part in PARTS if part in parts], 2):
-        if same == (one, other):
-            continue
-        columns = ("id", *definition.disjoint)
-        if one == "train":
-            columns += definition.unseen
-        for column in dict.fromkeys(columns):
-            values = corpus.column(column)
-            both = np.intersect1d(values[parts[one]], values[parts[other]])
-            if len(both := both[both != ""]):
-                clips = parts[other][np.isin(values[parts[other]], both)]
-                _refuse_leak(
-                    definition, column, one, other, both.tolist(), corpus.column("id")[clips]
-                )
-
-
-def _refuse_leak(
-    definition: Definition, column: str, one: str, other: str, shared: list, ids: np.ndarray
-) -> None:
-    where = "evaluate's `disjoint`" if definition.name == "by_split" else "the protocol"
-    if column != "id":
-        advice = (
-            f"split the data by {column}, or, if that is what you want to measure, leave "
-            f"{column!r} out of {where}"
-        )
-    elif (one, other) == ("validation", "test"):
-        advice = (
-            "nothing is selected on clips that are scored; give three different splits. "
-            "--reproduce=test_oracle does it all the same, and stamps every output"
-        )
-    else:
-        advice = "give three different splits"
-    raise ValueError(
-        f"protocol {definition.name} leaks: the parts {one} and {other} share {len(shared)} values "
-        f"of {column} ({_some(shared)}; {len(ids)} clips of {other}: {_some(ids.tolist())}): "
-        f"{advice}"
-    )
-
-
-def _some(values: Sequence[str]) -> str:
-    return ", ".join(map(repr, values[:5])) + (", ..." if len(values) > 5 else "")
-
-
-def _check_tested_once(corpus: Corpus, tests: Sequence[np.ndarray]) -> None:
-    """Scores are pooled over the folds: a clip has one place there, and one name."""
-    numbers = np.concatenate(tests) if tests else np.zeros(0, np.int32)
-    ids = corpus.column("id")[numbers]
-    names, counts = np.unique(ids, return_counts=True)
-    if (counts > 1).any():
-        raise ValueError(
-            f"{(counts > 1).sum()} ids of {corpus.path} are in the test part more than once "
-            f"({_some(names[counts > 1].tolist())}): a clip is tested in one fold"
-        )
-
-
 def _check_part(protocol: Protocol, fold: int, part: str, names: Sequence[str]) -> None:
     counts = protocol.counts(part, fold)
     missing = [name for name, count in counts.items() if not count]
-    where = f"the {part} part ({protocol.definition.by} {_some(names) or 'without a name'})"
+    where = f"the {part} part ({protocol.definition.by} {leaks.some(names) or 'without a name'})"
     where = f"fold {fold}: {where}" if len(protocol.folds) > 1 else where
     left_out = f"(left out: {protocol.folds[fold].excluded[part] or 'nothing'})"
     if len(missing) == len(counts):
@@ -363,36 +234,3 @@ def _check_part(protocol: Protocol, fold: int, part: str, names: Sequence[str]) 
             f"{where} has no clip of {', '.join(missing)}; it has {counts} {left_out}: take the "
             "class out of prompt.classes and prompt.label_words, or add clips"
         )
-
-
-def sizes(fit: config.FitConfig) -> list[Size]:
-    """The few-shot sizes of a configuration."""
-    return [Size(n) for n in fit.per_class] + [Size(share=share) for share in fit.shares]
-
-
-def few_shot(protocol: Protocol, size: Size, seed: int, fold: int = 0) -> np.ndarray:
-    """i32 clip numbers of a subset of the train part, each class drawn alike.
-
-    A share is of every class, at least one clip; clips with none of several classes are drawn as a
-    class of their own. With several classes a clip, a clip counts for each that it has.
-
-    Raises:
-      ValueError: if a class has fewer clips than `per_class`.
-    """
-    train = protocol.folds[fold].parts["train"]
-    if size == Size():
-        return train
-    counts = protocol.counts("train", fold)
-    short = {name: count for name, count in counts.items() if count < size.per_class}
-    if short:
-        raise ValueError(
-            f"fit.per_class = {size.per_class}, but the train part has only {short}: lower "
-            "per_class"
-        )
-    strata = [train[protocol.has(label, train)] for label in range(len(protocol.classes))]
-    strata.append(np.setdiff1d(train, np.concatenate(strata)))
-    drawn = []
-    for label, clips in enumerate(strata):
-        count = size.per_class or max(round(size.share * len(clips)), 1)
-        drawn.append(np.random.default_rng([seed, label]).permutation(clips)[:count])
-    return np.unique(np.concatenate(drawn))

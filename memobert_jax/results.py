@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import checkpoint, config, runtime, scores, seen
+from memobert_jax import additive, checkpoint, config, runtime, scores, seen, statistics
 from memobert_jax.config import REPRODUCE
 from memobert_jax.workbench import Workbench
 
@@ -173,6 +173,30 @@ def items(bench: Workbench) -> dict[str, np.ndarray]:
         "subsets": np.array(bench.cfg.subsets),
         "classes": np.array(bench.cfg.prompt.classes),
     }
+
+
+def statistics_of(
+    log_probs: np.ndarray, found: Mapping[str, np.ndarray], subsets: Sequence[str]
+) -> dict[str, Any]:
+    """How sure the scores of an arm are, over the folds pooled.
+
+    Args:
+      log_probs: f32 [runs, subsets, clips, classes].
+      found: `items`.
+      subsets: their names.
+
+    Returns:
+      `runs`, `intervals` (drawn by speaker), `speakers`, `genders` and `folds`, as `statistics.py`
+      gives them.
+    """
+    terms = additive.single_label(log_probs, found["labels"])
+    groups = {"speakers": "speakers", "genders": "genders", "folds": "fold"}
+    return {
+        "runs": statistics.over_runs(terms, subsets),
+        "intervals": statistics.intervals(terms, found["speakers"], subsets),
+        **{name: statistics.over_groups(terms, found[column], subsets)
+           for name, column in groups.items()},
+    }  # fmt: skip
 
 
 def summarise(runs: Sequence[Mapping[str, Any]], subsets: Sequence[str]) -> dict[str, Any]:

@@ -5,17 +5,17 @@ It serves every arm, fold, seed, few-shot size and every checkpoint of the same 
 
 import dataclasses
 import functools
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from memobert_jax import (
     checkpoint,
     classify,
+    fewshot,
     folds,
     protocols,
     published,
@@ -27,6 +27,7 @@ from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK
 from memobert_jax.config import EvaluateConfig
 from memobert_jax.corpus import Corpus
+from memobert_jax.fewshot import Run
 from memobert_jax.fit import Part, Room
 from memobert_jax.prompts import Prompt
 from memobert_jax.state import Params
@@ -68,26 +69,6 @@ def _short(value: Any) -> str:
     return text if len(text) < 300 else f"{text[:300]}..."
 
 
-class Run(NamedTuple):
-    """One fit of an arm; without seed and size: a score without a fit."""
-
-    fold: int
-    seed: int | None = None
-    subset_seed: int | None = None
-    size: protocols.Size | None = None
-
-    @property
-    def subset(self) -> tuple:
-        """What decides the clips that it is fitted on."""
-        return self.fold, self.subset_seed, self.size
-
-    def name(self, arm: str) -> str:
-        """The same in all folds."""
-        if self.size is None:
-            return arm
-        return f"{arm}-{self.seed}-{self.subset_seed}-{self.size.label}"
-
-
 class Workbench:
     """Data, prompt and programs of one evaluation.
 
@@ -126,7 +107,7 @@ class Workbench:
                 f"target {cfg.target} may give a clip several classes; a fit takes one class a clip"
             )
         self.train_clips = {
-            run.subset: protocols.few_shot(self.protocol, run.size, run.subset_seed, run.fold)
+            run.subset: fewshot.few_shot(self.protocol, run.size, run.subset_seed, run.fold)
             for run in self.runs()
         }
         self.clips = self._read()
@@ -170,18 +151,8 @@ class Workbench:
 
     def runs(self, fold: int | None = None) -> list[Run]:
         """Every run of a fitted arm, of one fold or of all."""
-        cfg, found = self.cfg, self.folds if fold is None else [fold]
-        if not self.fitted_arms:
-            return []
-        if cfg.fit.subset_seeds:
-            seeds = [(seed, subset) for subset in cfg.fit.subset_seeds for seed in cfg.seeds]
-        else:
-            seeds = [(seed, seed) for seed in cfg.seeds]
-        sizes = protocols.sizes(cfg.fit)
-        return [
-            Run(number, *pair, size)
-            for number, size, pair in itertools.product(found, sizes, seeds)
-        ]
+        found = self.folds if fold is None else [fold]
+        return fewshot.runs(self.cfg, found) if self.fitted_arms else []
 
     def _read(self) -> dict[int, views.Clip]:
         parts = [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import samples
 
-from memobert_jax import arms, checkpoint, evaluate, results, scores, workbench
+from memobert_jax import arms, checkpoint, evaluate, fits, results, scores, workbench
 from memobert_jax.config import ARMS, EvaluateConfig, MeshConfig, PromptConfig
 
 SIZES = {"train": 32, "validation": 16, "test": 24}
@@ -196,7 +196,7 @@ def test_the_same_again_repeats_no_fit_and_another_configuration_all(
 def keys_of(cfg, run):
     path = checkpoint.resolve(run)
     bench = workbench.Workbench(cfg, checkpoint.metadata(path))
-    return arms._keys(bench, [path], arms._plan(bench))
+    return fits.keys_of(bench, [path], arms._plan(bench))
 
 
 def test_a_fit_is_found_by_all_that_decides_it(data, run, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import runs
 import samples
 
-from memobert_jax import arms, checkpoint, evaluate, fit, fits, scores, workbench
+from memobert_jax import arms, checkpoint, evaluate, fewshot, fit, fits, scores, workbench
 
 FOLDS = [
     {"train": ["speaker0", "speaker1", "speaker2"], "validation": ["speaker3"], "test": tested}
@@ -218,7 +218,7 @@ def test_arms_that_were_scored_on_other_clips_are_not_compared(evaluated):
     one, other = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     other[0, 3] = np.nan
     done = {
-        (arm, workbench.Run(fold)): fits.Fit({}, found)
+        (arm, fewshot.Run(fold)): fits.Fit({}, found)
         for arm, found in (("prompt", one), ("head", other))
         for fold in (0, 1)
     }

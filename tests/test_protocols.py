@@ -8,10 +8,10 @@ import pytest
 import samples
 from corpora import plain
 
-from memobert_jax import folds, protocols, record
+from memobert_jax import fewshot, folds, protocols, record
 from memobert_jax.config import EvaluateConfig, FitConfig
 from memobert_jax.corpus import Corpus
-from memobert_jax.protocols import Size, few_shot
+from memobert_jax.fewshot import Size, few_shot
 
 CLASSES = samples.CLASSES
 SPLITS = {"train": "train", "validation": "validation", "test": "test"}
@@ -244,7 +244,7 @@ def test_more_clips_than_a_class_has_are_refused(protocol):
 
 def test_the_sizes_of_a_configuration_have_labels_of_their_own():
     fit = FitConfig(per_class=(1, 8, 0), shares=(0.1, 0.6))
-    assert [size.label for size in protocols.sizes(fit)] == [1, 8, 0, "10%", "60%"]
+    assert [size.label for size in fewshot.sizes(fit)] == [1, 8, 0, "10%", "60%"]
     with pytest.raises(ValueError, match="both empty"):
         FitConfig(per_class=())
 
