@@ -8,6 +8,7 @@ import numpy as np
 from memobert_jax import record
 from memobert_jax.config import SENTIMENTS
 from memobert_jax.corpus import Corpus
+from memobert_jax.measures import sentiment_classes
 
 
 class Labels(NamedTuple):
@@ -63,19 +64,18 @@ def _emotion(emotions: np.ndarray, places: Sequence[int]) -> Labels:
 
 
 def _sentiment(scores: np.ndarray, target: str, classes: Sequence[str]) -> Labels:
-    """Two classes are below and above 0; 5 and 7 are rounded, half to even, as MulT and MMSA do."""
+    """As `measures.sentiment_classes`; of two classes, 0 is in neither."""
     names = SENTIMENTS[target]
     if sorted(classes) != sorted(names):
         raise ValueError(f"prompt.classes is {tuple(classes)}; target {target} has {names}")
-    known = ~np.isnan(scores)
-    most = len(names) // 2
-    rounded = np.sign(scores) if most == 1 else np.round(np.clip(scores, -most, most))
-    steps = (-1, 1) if most == 1 else range(-most, most + 1)
+    there = ~np.isnan(scores)
+    known = there & ((scores != 0) | (len(names) > 2))
+    found = sentiment_classes(scores[known], len(names))
+    places = np.array([list(classes).index(name) for name in names])
     values = np.full(len(scores), -1, np.int32)
-    for step, name in zip(steps, names, strict=True):
-        values[known & (rounded == step)] = list(classes).index(name)
-    why = np.where(known, "sentiment 0 is neither negative nor positive", "no sentiment")
-    return Labels(values, np.where(values < 0, why, ""))
+    values[known] = places[found if len(names) == 2 else found + len(names) // 2]
+    why = np.where(there, "sentiment 0 is neither negative nor positive", "no sentiment")
+    return Labels(values, np.where(known, "", why))
 
 
 def _names(labels: np.ndarray, classes: Sequence[str]) -> Labels:

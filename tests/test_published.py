@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from corpora import acted, plain
 
-from memobert_jax import fewshot, folds, protocols, published, record
+from configs import evaluate_protocol
+from memobert_jax import config, fewshot, folds, protocols, published, record
 from memobert_jax.config import SENTIMENTS, TARGETS
 from memobert_jax.folds import GROUPS, PARTS
 from memobert_jax.published import PUBLISHED
@@ -186,6 +187,14 @@ def test_a_published_protocol_is_declared_with_known_names(definition):
     assert {*definition.disjoint, *definition.unseen} <= set(GROUPS)
     assert set(definition.targets) <= set(TARGETS)
     assert definition.rule
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_protocol_has_a_configuration(name):
+    cfg = config.from_config_dict(config.EvaluateConfig, evaluate_protocol.get_config(name))
+    assert (cfg.protocol, cfg.target) == (name, PUBLISHED[name].targets[0])
+    if PUBLISHED[name].classes:
+        folds.check_classes(PUBLISHED[name], cfg.target, cfg.prompt.classes)
 
 
 OWN = {
