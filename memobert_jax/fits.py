@@ -5,6 +5,7 @@ arm the checkpoint of the run that validates best is kept beside them.
 """
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -18,7 +19,6 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
-import memobert_jax
 from memobert_jax import checkpoint, config, runtime, scores
 from memobert_jax.datasets import write_atomically
 from memobert_jax.fewshot import Run
@@ -103,6 +103,15 @@ _NOT_OF_A_FIT += ("train_split", "validation_split", "test_split")
 """What does not decide a single fit, or stands in its key as something stronger."""
 
 
+@functools.cache
+def _code() -> str:
+    """Hash of the source of this package: other code may give other numbers."""
+    state = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        state.update(path.read_bytes())
+    return state.hexdigest()
+
+
 def keys_of(
     bench: Workbench, paths: Sequence[Path], plan: Sequence[tuple[str, Run]]
 ) -> dict[tuple[str, Run], str]:
@@ -112,8 +121,8 @@ def keys_of(
         k: v for k, v in cfg["fit"].items() if k not in ("per_class", "shares", "subset_seeds")
     }
     common = {
-        "version": memobert_jax.__version__,
-        "git": runtime.git_revision(),
+        "code": _code(),
+        "jax": jax.__version__,
         "config": cfg,
         "features": bench.corpus.fingerprints,
         "layout": dataclasses.asdict(bench.layout),
@@ -124,7 +133,7 @@ def keys_of(
     return {
         (arm, run): key_of(
             common
-            | {"arm": arm, "run": run[1:], "fold": described[run.fold]}
+            | {"arm": arm, "run": run, "fold": described[run.fold]}
             | {"checkpoint": checkpoints[paths[run.fold]]}
         )
         for arm, run in plan

@@ -196,7 +196,7 @@ def _unusable(corpus: Corpus, definition: Definition, labels: Labels) -> np.ndar
 def _deal(corpus: Corpus, definition: Definition, fold: Mapping[str, Sequence[str]]) -> dict:
     """Part -> i32 numbers of all its clips, usable or not."""
     values = corpus.column(definition.by)
-    there = set(values.tolist())
+    there = set(corpus.splits) if definition.by == "split" else set(values.tolist())
     for part, names in fold.items():
         if absent := [name for name in names if name not in there or not name]:
             raise ValueError(

@@ -60,7 +60,7 @@ def before(bench: Workbench, paths: Sequence[Path]) -> tuple[list[str], list[str
     stamps += sorted(
         {m["fit"]["stamp"] for m in described.values() if m.get("fit", {}).get("stamp")}
     )
-    found, lines, unchecked = [], [], []
+    found, unchecked = {}, []
     for fold in bench.folds:
         one = seen.look(
             bench.corpus,
@@ -70,13 +70,13 @@ def before(bench: Workbench, paths: Sequence[Path]) -> tuple[list[str], list[str
             fold,
             pretrained=set(bench.cfg.arms) != {"random_init"},
         )
-        found += one.found
-        lines += [seen.sentence(each, bench.scored, fold) for each in one.found]
+        found[fold] = one.found
         unchecked += one.unchecked
-    if found and bench.scored == "test":
+    lines = seen.sentences(found, bench.scored)
+    if lines and bench.scored == "test":
         if "seen_test" not in asked:
             seen.refuse(lines)
-        by = ", ".join(dict.fromkeys(each.by for each in found))
+        by = ", ".join(dict.fromkeys(each.by for several in found.values() for each in several))
         stamps.append(f"{REPRODUCE['seen_test']} by {by} (--reproduce=seen_test)")
     if bench.protocol.unchecked:
         unchecked += [

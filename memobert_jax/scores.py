@@ -166,7 +166,8 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
     over = f" in {len(folds)} folds" if len(folds) > 1 else ""
     notes = [
         f"{part}: {clips} clips{over}; runs: "
-        + ", ".join(f"{arm} {len(found['runs'])}" for arm, found in results["arms"].items())
+        + ", ".join(f"{arm} {len(found['runs'])}" for arm, found in results["arms"].items()),
+        _origin(results),
     ]
     for arm, found in results["arms"].items():
         if arm != "head":
@@ -185,6 +186,15 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
                 where = f"fold {number}, {where}" if len(folds) > 1 else where
                 notes.append(f"{where}: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
     return notes + results["warnings"]
+
+
+def _origin(results: Mapping[str, Any]) -> str:
+    protocol, seeds = results["protocol"], results["config"]["seeds"]
+    return (
+        f"protocol {protocol['name']} version {protocol['version']} ({protocol['fingerprint']}), "
+        f"checkpoint {', '.join(results['checkpoint']['paths'])}, seeds "
+        f"{', '.join(map(str, seeds))}, git {results['git'] or 'not known'}"
+    )
 
 
 _NOT_BELOW = "not below zero-shot on any subset"

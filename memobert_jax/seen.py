@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax import checkpoint, tokenizer
+from memobert_jax import checkpoint, leaks, tokenizer
 from memobert_jax.corpus import Corpus
 from memobert_jax.features import normalised_on
 from memobert_jax.protocols import Protocol
@@ -153,10 +153,23 @@ def _add(out: Findings, corpus: Corpus, clips: np.ndarray, by: str, how: str) ->
         out.found.append(Seen(by, how, tuple(corpus.column("id")[clips].tolist())))
 
 
-def sentence(seen: Seen, part: str, fold: int) -> str:
-    """One line that says what has seen which clips."""
-    shown = ", ".join(map(repr, seen.ids[:3])) + (", ..." if len(seen.ids) > 3 else "")
-    return f"fold {fold}: {seen.by} saw {len(seen.ids)} clips of {part} ({shown}): {seen.how}"
+def sentences(found: Mapping[int, Sequence[Seen]], part: str) -> list[str]:
+    """A line for all that saw clips in the same way.
+
+    Args:
+      found: fold -> what was found there.
+      part: that is scored.
+    """
+    alike: dict[tuple[str, str], dict[int, tuple[str, ...]]] = {}
+    for fold, several in found.items():
+        for one in several:
+            alike.setdefault((one.by, one.how), {})[fold] = one.ids
+    lines = []
+    for (by, how), folds in alike.items():
+        ids = [name for clips in folds.values() for name in clips]
+        where = f"fold {', '.join(map(str, folds))}: "
+        lines.append(f"{where}{by} saw {len(ids)} clips of {part} ({leaks.some(ids)}), {how}")
+    return lines
 
 
 def refuse(lines: Sequence[str]) -> None:

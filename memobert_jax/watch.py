@@ -110,7 +110,12 @@ class _Watcher:
                 arm: {subset: _loss(found["runs"], subset) for subset in self.cfg.subsets}
                 for arm, found in results["arms"].items()
             },
-            "protocol": results["protocol"]["fingerprint"],
+            "protocol": {
+                key: results["protocol"][key] for key in ("name", "version", "fingerprint")
+            },
+            "checkpoint": results["checkpoint"]["path"],
+            "seeds": results["config"]["seeds"],
+            "git": results["git"],
             "seconds": results["seconds"],
         }
         if runtime.is_lead():

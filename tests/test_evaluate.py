@@ -267,7 +267,7 @@ def test_what_does_not_fit_together_is_refused(tmp_path, run, data, changes, err
 
 def test_an_empty_validation_part_is_refused(tmp_path, run):
     lone = samples.dataset(tmp_path / "lone", {"train": 32, "validation": 0, "test": 8})
-    with pytest.raises(ValueError, match="validation part is empty"):
+    with pytest.raises(ValueError, match=r"validation part \(split 'validation'\) is empty"):
         evaluate.evaluate(configured(lone), run, tmp_path / "out")
 
 
@@ -300,11 +300,12 @@ def test_damaged_parameters_are_refused(tmp_path, data):
         evaluate.evaluate(configured(data), folder, tmp_path / "out")
 
 
-def test_the_command_line_prints_the_table_and_names_the_files(tmp_path, data, run):
+def test_the_command_line_prints_table_and_stamp_and_names_the_files(tmp_path, data, run):
     command = [sys.executable, "-m", "memobert_jax.evaluate"]
     command += ["--config=configs/evaluate_emotion.py", f"--config.source={data}"]
     command += ["--config.arms=('zero_shot',)", "--config.subsets=('T',)"]
     command += ["--config.batch_rows=8", f"--checkpoint={run}", f"--output={tmp_path}"]
+    command += ["--reproduce=test_oracle"]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -315,6 +316,10 @@ def test_the_command_line_prints_the_table_and_names_the_files(tmp_path, data, r
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "table.txt").read_text() in done.stdout
+    assert "*** SELECTED ON TEST (--reproduce=test_oracle) ***" in done.stdout
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["command"].startswith("python -m memobert_jax.evaluate --config=configs/")
+    assert results["config"]["reproduce"] == ["test_oracle"]
     assert "results.json" in done.stdout
 
 

@@ -100,7 +100,9 @@ def results(**predicted):
         "chance": 1 / 3,
         "ceilings": {"T": 0.9},
         "below_zero_shot": scores.below_zero_shot(arms),
-        "protocol": {"folds": [fold]},
+        "protocol": {"name": "mine", "version": 2, "fingerprint": "abc", "folds": [fold]},
+        "checkpoint": {"paths": ["RUN/0", "RUN/1"]},
+        "git": "1a2b3c",
         "scored_part": "test",
         "views": {"T": counts},
         "warnings": ["texts were cut"],
@@ -122,6 +124,16 @@ def test_the_table_shows_chance_ceiling_and_all_that_was_left_out():
     text = scores.table(results(zero_shot=LABELS))
     for words in ("33.3", "90.0", "2 no modality of the subset", "4 no label", "texts were cut"):
         assert words in text
+
+
+def test_the_table_says_where_its_numbers_come_from():
+    (line,) = [
+        line for line in scores.table(results(zero_shot=LABELS)).splitlines() if "git" in line
+    ]
+    said = (
+        "protocol mine version 2 (abc), checkpoint RUN/0, RUN/1, seeds 1234, 4321, 5678, git 1a2b3c"
+    )
+    assert line == said
 
 
 def test_a_stamp_is_the_first_line_of_the_table():

@@ -83,7 +83,8 @@ def test_pre_training_on_the_split_that_is_scored_is_found(path):
     (found,) = look(path, metadata).found
     assert found.by == "pre-training"
     assert found.ids == tuple(f"clip{n}" for n in range(64, 72))
-    assert "clip64" in seen.sentence(found, "test", 0)
+    (line,) = seen.sentences({0: [found], 3: [found]}, "test")
+    assert line.startswith("fold 0, 3: pre-training saw 16 clips of test ('clip64', ")
     assert [s.by for s in look(path, metadata, "train").found] == ["pre-training"]
     assert look(path, metadata, "validation").found == []
 
