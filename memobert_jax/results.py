@@ -56,11 +56,11 @@ def before(bench: Workbench, paths: Sequence[Path]) -> tuple[list[str], list[str
     """
     asked = bench.cfg.reproduce
     stamps = [f"{REPRODUCE['test_oracle']} (--reproduce=test_oracle)"] * ("test_oracle" in asked)
-    described = {path: checkpoint.metadata(path) for path in set(paths)}
-    stamps += sorted(
-        {m["fit"]["stamp"] for m in described.values() if m.get("fit", {}).get("stamp")}
-    )
+    described = {path: checkpoint.metadata(path) for path in dict.fromkeys(paths)}
     found, unchecked = {}, []
+    for metadata in described.values():
+        fits = [one.get("fit", {}) for one in seen.lineage(metadata, unchecked)]
+        stamps += [fit["stamp"] for fit in fits if fit.get("stamp")]
     for fold in bench.folds:
         one = seen.look(
             bench.corpus,

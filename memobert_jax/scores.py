@@ -185,7 +185,7 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
             if reasons:
                 where = f"fold {number}, {where}" if len(folds) > 1 else where
                 notes.append(f"{where}: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
-    return notes + results["warnings"]
+    return notes + results["warnings"] + [f"not checked: {line}" for line in results["unchecked"]]
 
 
 def _origin(results: Mapping[str, Any]) -> str:

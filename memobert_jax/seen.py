@@ -54,9 +54,10 @@ def look(
     _normalisation(corpus, clips, out)
     _tokenizer(corpus, clips, metadata, out)
     if pretrained:
-        for source in _sources(metadata, out):
-            _source(corpus, clips, source, "pre-training", out)
-        _fit(protocol, metadata, part, fold, clips, out)
+        for network in lineage(metadata, out.unchecked):
+            for source in network["data"]:
+                _source(corpus, clips, source, "pre-training", out)
+            _fit(protocol, network, part, fold, clips, out)
     return out
 
 
@@ -111,18 +112,20 @@ def _ids(path: str, split: str, dataset: str) -> np.ndarray:
     return other.column("id") if other.dataset["name"] == dataset else np.zeros(0, str)
 
 
-def _sources(metadata: Mapping[str, Any], out: Findings) -> list[Mapping[str, Any]]:
-    """The data of a network, back to the one that its training began with."""
-    found = list(metadata["data"])
+def lineage(metadata: Mapping[str, Any], unchecked: list[str]) -> list[Mapping[str, Any]]:
+    """The metadata of a network and of those that its training began with, as far as found.
+
+    What is not there is added to `unchecked`.
+    """
     start = (metadata["config"] or {}).get("init_from", "")
-    if start:
-        try:
-            before = checkpoint.metadata(checkpoint.resolve(start))
-        except (OSError, ValueError):
-            out.unchecked.append(f"what the pre-training began with ({start}) is not there")
-        else:
-            found += _sources(before, out)
-    return found
+    if not start:
+        return [metadata]
+    try:
+        before = checkpoint.metadata(checkpoint.resolve(start))
+    except (OSError, ValueError):
+        unchecked.append(f"what the pre-training began with ({start}) is not there")
+        return [metadata]
+    return [metadata, *lineage(before, unchecked)]
 
 
 def _fit(

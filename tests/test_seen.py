@@ -133,6 +133,10 @@ def test_what_a_network_began_with_counts_as_well(path, tmp_path, monkeypatch):
     monkeypatch.setattr(seen.checkpoint, "metadata", {"start": start}.__getitem__)
     (found,) = look(path, trained_on(config={"init_from": "start"})).found
     assert (found.by, len(found.ids)) == ("pre-training", 8)
+    corpus = Corpus(path)
+    start |= fitted(protocol_of(corpus, ("test", "validation", "train")))
+    found = look(path, trained_on(config={"init_from": "start"})).found
+    assert [one.by for one in found] == ["fit"]
     monkeypatch.undo()
     lost = trained_on(config={"init_from": str(tmp_path / "none")})
     assert any("began with" in line for line in look(path, lost).unchecked)
