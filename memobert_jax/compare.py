@@ -20,13 +20,6 @@ import numpy as np
 from memobert_jax import metrics
 from memobert_jax.config import OBJECTIVES
 
-LOSS_NAMES = {
-    "mlm": "masked words (mlm), nats",
-    "mfr": "face frames (mfr), squared error",
-    "mfc": "expressions (mfc), KL",
-    "msr": "speech rows (msr), squared error",
-}
-
 
 class Curve(NamedTuple):
     """Held-out losses of one run.
@@ -131,7 +124,7 @@ def plot(groups: Mapping[str, Curve], path: Path) -> None:
                 (line,) = axis.plot(curve.clips, losses.mean(0), label=name, linewidth=1.6)
                 low, high = losses.min(0), losses.max(0)
                 axis.fill_between(curve.clips, low, high, color=line.get_color(), alpha=0.15)
-            axis.set(title=LOSS_NAMES[objective], xlabel="clips trained on", yscale="log")
+            axis.set(title=metrics.LOSS_NAMES[objective], xlabel="clips trained on", yscale="log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
             axis.yaxis.set_minor_formatter(ticker.NullFormatter())

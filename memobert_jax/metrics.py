@@ -12,6 +12,12 @@ import numpy as np
 FILE = "metrics.jsonl"
 HELDOUT = "heldout/"
 """Prefix of the held-out losses."""
+LOSS_NAMES = {
+    "mlm": "masked words (mlm), nats",
+    "mfr": "face frames (mfr), squared error",
+    "mfc": "expressions (mfc), KL",
+    "msr": "speech rows (msr), squared error",
+}
 
 
 class Writer:
