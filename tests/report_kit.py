@@ -127,7 +127,7 @@ def _answers(rng, labels, able, subset, classes):
 
 def _run(arm, f, seed, subset_seed, size, found, labels, fold, subsets, classes):
     here = fold == f
-    clips = size * len(classes) if size else int((~here).sum())
+    clips = size * len(classes) if size else int((~here).sum() or len(here))
     run = {"fold": f, "seed": seed, "subset_seed": subset_seed, "per_class": size, "seconds": 1.5}
     run["subsets"] = {
         s: {"uar": _uar(part[here], labels[here])} for s, part in zip(subsets, found, strict=True)

@@ -193,6 +193,13 @@ def test_text_that_says_nothing_is_not_marked_as_guessing(folder):
     assert cells["TFS"]["shade"] > cells["F"]["shade"] > cells["T"]["shade"]
 
 
+def test_what_is_near_guessing_is_shaded_like_what_is_far_from_it(tmp_path):
+    weak = dict.fromkeys(("prompt", "head"), 0.05)
+    e = runs.read(kit.evaluation(tmp_path / "weak", sizes=(4,), skill=weak), "weak")
+    shades = [cell["shade"] for row in findings.subsets(e)["rows"].values() for cell in row]
+    assert max(shades) < 0.6
+
+
 def test_confusion_is_not_the_share_of_the_true_class(folder):
     e = runs.read(folder / "scores", "scores")
     found = np.array(findings.confusion(e)["arms"]["prompt"])
@@ -221,6 +228,8 @@ def test_arms_on_different_clips_are_not_called_out(tmp_path):
         r"Arms were scored on different clips:</strong> pre-trained, head fitted", text
     )
     assert "scored on the same clips" not in text
+    rows = findings.coverage(runs.read(folder, "a"))["rows"]
+    assert rows == dict.fromkeys(kit.SUBSETS, (95, 96))
 
 
 def test_what_was_never_scored_breaks_the_page(tmp_path):

@@ -36,7 +36,8 @@ def check(evaluations: Sequence[Evaluation]) -> None:
 
 def _protocol(e: Evaluation) -> str:
     found = e.protocol
-    return f"{found['name']} version {found['version']} (fingerprint {found['fingerprint']})"
+    stamp = f", stamped {e.stamp}" * bool(e.stamp)
+    return f"{found['name']} version {found['version']} (fingerprint {found['fingerprint']}{stamp})"
 
 
 def _check_clips(first: Evaluation, other: Evaluation) -> None:

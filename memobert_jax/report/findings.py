@@ -14,6 +14,9 @@ from memobert_jax import additive, measures, resampling, statistics
 from memobert_jax.report import wording
 from memobert_jax.report.evaluation import Evaluation, Key
 
+_LIGHTEST = 0.2
+"""How far above chance the darkest cell is at least: what is near chance stays light."""
+
 
 @functools.cache
 def intervals(e: Evaluation, arm: str, size: Any) -> dict[str, dict[str, Any]]:
@@ -103,7 +106,7 @@ def subsets(e: Evaluation) -> dict[str, Any]:
     rows = {arm: intervals(e, arm, e.largest(arm))["uar"] for arm in e.arms}
     values = [row[c]["value"] for row in rows.values() for c in columns]
     top = max((value for value in values if value is not None), default=1.0)
-    room = max(top - chance, 1e-6)
+    room = max(top - chance, _LIGHTEST)
 
     def cell(found: Mapping[str, Any]) -> dict[str, Any]:
         value, low = found["value"], found["low"]
@@ -120,20 +123,18 @@ def subsets(e: Evaluation) -> dict[str, Any]:
 def confusion(e: Evaluation) -> dict[str, Any]:
     """Arm -> share [true, predicted] of the clips of a class, mean over the runs; None for a class
     without scored clips. `clips`: how many each class has."""
-    from sklearn.metrics import confusion_matrix
-
-    classes, at = np.arange(len(e.classes)), e.subsets.index(e.whole)
+    classes, at = len(e.classes), e.subsets.index(e.whole)
     out: dict[str, Any] = {}
     for arm in e.arms:
-        total = np.zeros((len(classes), len(classes)))
+        total = np.zeros((classes, classes))
         for run in e.stacked(arm, e.largest(arm))[:, at]:
             there = ~np.isnan(run[:, 0])
             said = run[there].argmax(-1)
-            total += confusion_matrix(e.labels[there], said, labels=classes)
+            np.add.at(total, (e.labels[there], said), 1)
         out[arm] = [
             [None if not row.sum() else float(value / row.sum()) for value in row] for row in total
         ]
-    clips = np.bincount(e.labels, minlength=len(classes)).tolist()
+    clips = np.bincount(e.labels, minlength=classes).tolist()
     return {"arms": out, "clips": dict(zip(e.classes, clips, strict=True))}
 
 
