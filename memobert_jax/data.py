@@ -80,9 +80,23 @@ class TrainData:
 
     def batch(self, step: int, process: int = 0, processes: int = 1) -> dict[str, np.ndarray]:
         """This host's rows of the global batch of a step (from 0)."""
+        numbers = self._numbers(step, process, processes)
+        return assemble([self.views(n) for n in numbers], self.layout, len(numbers))
+
+    def _numbers(self, step: int, process: int, processes: int) -> range:
         rows = self.cfg.data.batch_rows // processes
         first = step * self.cfg.data.batch_rows + process * rows
-        return assemble([self.views(n) for n in range(first, first + rows)], self.layout, rows)
+        return range(first, first + rows)
+
+    def clip_ids(self, step: int, process: int = 0, processes: int = 1) -> dict[str, list[str]]:
+        """Which clips `batch` of the same arguments holds: dataset folder -> ids, row by row."""
+        found: dict[str, list[str]] = {}
+        for number in self._numbers(step, process, processes):
+            source, row = self.locate(number)
+            dataset, ids = self.sources[source].dataset, self.sources[source].dataset.column("id")
+            clips = [ids[clip] for clip in self.sources[source].row(row)]
+            found.setdefault(str(dataset.path), []).extend(clips)
+        return found
 
     def batches(
         self,

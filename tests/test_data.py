@@ -53,6 +53,21 @@ def test_the_hosts_together_get_the_batch_of_one_host(data, hosts, step):
     assert_same(together, data.batch(step))
 
 
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_the_clips_of_a_step_are_named_by_dataset_without_its_arrays(corpus, other, tokens, hosts):
+    data = TrainData(runs.config(corpus, other), tokens)
+    folders = {str(corpus): 0, str(other): 1}
+    for step, host in itertools.product((0, 5), range(hosts)):
+        found = data.clip_ids(step, host, hosts)
+        rows = range(step * 8 + host * (8 // hosts), step * 8 + (host + 1) * (8 // hosts))
+        expected = {}
+        for number in rows:
+            source, _ = data.locate(number)
+            ids = [data.sources[source].dataset[view.index]["id"] for view in data.views(number)]
+            expected.setdefault(source, []).extend(ids)
+        assert {folders[name]: ids for name, ids in found.items()} == expected
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_run_that_starts_later_gets_the_batches_that_it_would_have_got(corpus, tokens, threads):
     cfg = runs.config(corpus, data={"read_threads": threads})
