@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from memobert_jax import command
 from memobert_jax.config import ExtractConfig, PromptConfig, from_mapping
 
 
@@ -51,9 +52,7 @@ def predict(
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m memobert_jax.predict", description=__doc__.splitlines()[0]
-    )
+    parser = command.parser(__doc__)
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video or sound file")
     parser.add_argument("--checkpoint", required=True, help="checkpoint or work directory")
     default = PromptConfig()
@@ -112,4 +111,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.reported(main)())

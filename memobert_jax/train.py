@@ -11,6 +11,8 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from memobert_jax import command
+
 
 def fill_model(cfg: Any, tokenizer: Any, widths: Any) -> Any:
     """The model config with vocabulary and feature sizes set from tokenizer and data.
@@ -212,7 +214,7 @@ def run() -> None:
     config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
     flags.DEFINE_string("workdir", None, "folder of checkpoints and metrics")
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

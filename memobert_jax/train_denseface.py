@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
+from memobert_jax import command
 from memobert_jax.crops import Crops, augmented, read
 
 
@@ -214,7 +215,7 @@ def run() -> None:
     config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
     flags.DEFINE_string("output", None, "the .safetensors file to write")
     flags.mark_flags_as_required(["config", "output"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":
