@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax.batch import Layout, View, assemble, plain_view, special_ids
+from memobert_jax.batch import MODALITY_OF, Layout, View, assemble, plain_view, special_ids
 from memobert_jax.config import MODALITIES, PretrainConfig
 from memobert_jax.features import FeaturesDataset
 from memobert_jax.masking import mask_frames, mask_words
@@ -44,6 +44,11 @@ class TrainData:
             f"{path} (weight {weight:g}): {source.describe()}"
             for source, (path, weight) in zip(self.sources, self.cfg.data.sources, strict=True)
         )
+
+    def idle(self) -> list[str]:
+        """Objectives that are on, of a modality that no clip of any source has."""
+        absent = set.intersection(*(set(source.absent) for source in self.sources))
+        return [name for name in self.shares if MODALITY_OF[name] in absent]
 
     def locate(self, number: int) -> tuple[int, int]:
         """(source, row) of a global row number: a pure function of the seed and the number."""

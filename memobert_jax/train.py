@@ -96,9 +96,19 @@ def _open_data(cfg: Any) -> tuple[Any, Any]:
 
     tokens = tokenizer.load(cfg.tokenizer)
     data = TrainData(cfg, tokens)
-    if "mfc" not in data.shares and cfg.objectives.mfc:
-        logging.info("objective mfc is off: the features have no face_emotion")
     logging.info("%s", data.describe())
+    if "mfc" not in data.shares and cfg.objectives.mfc:
+        logging.warning(
+            "objective mfc is off: the features have no face_emotion; its weight goes to the others"
+        )
+    idle = data.idle()
+    if idle:
+        logging.warning(
+            "objectives %s will never have a target, because no clip has their modality: give them "
+            "the weight 0, as --config.objectives.%s=0",
+            ", ".join(idle),
+            idle[0],
+        )
     model = fill_model(cfg, tokens, data.layout.widths)
     return dataclasses.replace(cfg, model=model), data
 

@@ -35,7 +35,8 @@ class Clip(NamedTuple):
     """A clip with its prompt.
 
     id: of the record; with_text, without_text: the prompt; face, face_emotion, speech: f16
-    [frames, width]; label: index of its class, or -1; has: its modalities.
+    [frames, width]; label: index of its class, or -1; has: its modalities; cut: modality -> pieces,
+    frames or rows at its end that are not shown.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Clip(NamedTuple):
     speech: np.ndarray
     label: int
     has: frozenset[str]
+    cut: Mapping[str, int]
 
 
 def modalities(subset: str) -> frozenset[str]:
@@ -54,7 +56,7 @@ def modalities(subset: str) -> frozenset[str]:
 
 
 def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longest) -> Clip:
-    """A features record as a Clip; frames beyond the longest are left out."""
+    """A features record as a Clip; frames beyond the longest are left out, and counted."""
     face, speech = item["face"][: longest.face], item["speech"][: longest.speech]
     with_text, without_text = (prompt.render(text, longest.text) for text in (item["text"], ""))
     lengths = {
@@ -71,6 +73,11 @@ def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longes
         speech=speech,
         label=label,
         has=frozenset(name for name, length in lengths.items() if length),
+        cut={
+            "text": with_text.cut,
+            "face": len(item["face"]) - len(face),
+            "speech": len(item["speech"]) - len(speech),
+        },
     )
 
 

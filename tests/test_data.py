@@ -227,6 +227,39 @@ def test_a_clip_whose_text_is_too_long_is_dropped_and_counted(tmp_path, tokens):
     assert seen == {0, 1, 3, 5}
 
 
+def test_clips_of_which_the_end_is_cut_are_counted(tmp_path, tokens):
+    rng = np.random.default_rng(0)
+    clips = [samples.clip(i, rng) for i in range(4)]
+    for clip, faces, rows in zip(clips, (5, 6, 9, 3), (11, 12, 13, 40), strict=True):
+        clip |= {
+            "face": np.ones((faces, 24), np.float16),
+            "speech": np.ones((rows, 20), np.float16),
+        }
+        clip |= {name: np.ones(faces, np.float32) for name in ("face_time_s", "face_score")}
+    folder = _written(tmp_path, clips)
+    cut = TrainData(runs.config(folder, data={"max_face": 5, "max_speech": 12}), tokens)
+    assert "all used; 2 cut to their first 5 face frames; 2 cut to their first 12 speech rows" in (
+        cut.describe()
+    )
+    assert "cut to" not in TrainData(runs.config(folder), tokens).describe()
+
+
+@pytest.mark.parametrize("absent", ["text", "face", "speech"])
+def test_objectives_of_a_modality_that_no_source_has_are_known(tmp_path, tokens, absent):
+    clips = [samples.clip(i, np.random.default_rng(i), widths=runs.WITH_EMOTION) for i in range(3)]
+    without = _written(tmp_path / "none", [c | _without(absent) for c in clips], runs.WITH_EMOTION)
+    gone = {"text": ["mlm"], "face": ["mfr", "mfc"], "speech": ["msr"]}[absent]
+    assert TrainData(runs.config(without), tokens).idle() == gone
+    some = _written(tmp_path / "some", clips, runs.WITH_EMOTION)
+    assert TrainData(runs.config(without, some), tokens).idle() == []
+
+
+def test_asked_for_expression_posteriors_alone_a_corpus_without_them_is_refused(tmp_path, tokens):
+    only = {"mlm": 0.0, "mfr": 0.0, "msr": 0.0}
+    with pytest.raises(ValueError, match=r"mfc is off: the features have no face_emotion\): give"):
+        TrainData(runs.config(samples.dataset(tmp_path), objectives=only), tokens)
+
+
 def test_a_clip_without_any_modality_is_dropped_and_counted(tmp_path, tokens):
     clips = [samples.clip(i, np.random.default_rng(i)) for i in range(3)]
     clips[1] |= _without("text", "face", "speech")

@@ -314,6 +314,10 @@ BIAS = "bert.encoder.layer.1.output.dense.bias"
             {"change": lambda t: t | {"cls.predictions.decoder.bias": np.ones(120, np.float32)}},
             r"decoder\.bias differs from cls\.predictions\.bias",
         ),
+        (
+            {"change": lambda t: t | {BIAS: np.full(32, np.inf, np.float32)}},
+            r"1 tensors have values that are not finite: encoder\.layer\.1\.output\.dense\.bias;",
+        ),
         ({"vocab": 121}, "the vocabulary has 121 pieces, but .* only 120 rows"),
         ({"hidden_act": "relu"}, r"config\.json: hidden_act = 'relu'; the network takes only"),
         ({"model_type": "roberta"}, "model_type = 'roberta'"),

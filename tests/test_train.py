@@ -265,6 +265,32 @@ def test_a_run_may_go_on_with_other_habits(workdir, cfg, whole):
     assert_same_run(workdir, train.train(other, workdir), whole)
 
 
+def test_parameters_for_features_of_another_width_are_no_start(workdir, cfg, whole, tmp_path):
+    wide = runs.WITH_EMOTION | {"speech": 33}
+    corpus = samples.dataset(tmp_path, widths=wide)
+    data = dataclasses.replace(cfg.data, sources=((str(corpus), 1.0),))
+    changed = dataclasses.replace(cfg, data=data, init_from=str(whole[0]))
+    message = r'init_from = .*: its model differs.*\n  checkpoint: {"speech_dim": 20}\n.*: 33}'
+    with pytest.raises(ValueError, match=message):
+        train.train(changed, workdir)
+
+
+def test_a_run_says_at_its_start_what_it_will_not_learn(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    clips = [samples.clip(i, rng) for i in range(8)]
+    for clip in clips:
+        none = {"speech": (0, 20), "face_emotion": (0, 1)}
+        clip |= {name: np.zeros(shape, np.float16) for name, shape in none.items()}
+    metadata = {"encoders": samples.ENCODERS}
+    corpus = features.write(tmp_path, {"train": clips}, metadata=metadata, widths=samples.WIDTHS)
+    with caplog.at_level("INFO", logger="absl"):
+        train._open_data(runs.config(corpus, tokenizer=runs.saved_tokens(tmp_path)))
+    assert "no clip has speech" in caplog.text
+    assert "objective mfc is off: the features have no face_emotion" in caplog.text
+    assert "objectives msr will never have a target" in caplog.text
+    assert "--config.objectives.msr=0" in caplog.text
+
+
 def test_parameters_of_another_tokenizer_are_no_start(workdir, cfg, whole, folder):
     other = folder / "second.model"
     tokenizer.save(tokenizer.train([*runs.TEXTS, "one more text"], 120), other)
