@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from memobert_jax.batch import Layout, View, assemble
+from memobert_jax.batch import Layout, View
+from memobert_jax.collate import assemble
 from memobert_jax.config import MaskingConfig, PretrainConfig
 from memobert_jax.data import HELDOUT_MASKS, HELDOUT_ROWS, masked_view
 from memobert_jax.features import FeaturesDataset
@@ -59,7 +60,7 @@ def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[Hel
     def views(group: int, names: tuple[str, ...], number: int, source: Source, row: int):
         rng = np.random.default_rng([cfg.seed, HELDOUT_MASKS, group, number])
         return [
-            masked_view(source.dataset, clip, rng, names, paper, tokenizer, layout, shares)
+            masked_view(source.dataset, clip, rng, names, paper, tokenizer, shares)
             for clip in source.row(row)
         ]
 

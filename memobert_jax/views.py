@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.batch import Layout, View, Widths
+from memobert_jax.collate import assemble
 from memobert_jax.masking import hide_frames, nothing_masked
 from memobert_jax.packing import Limits, pack
 from memobert_jax.prompts import Prompt, Rendered

@@ -30,7 +30,8 @@ from memobert_jax import (
     tokenizer,
     train,
 )
-from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.batch import Layout, View, Widths
+from memobert_jax.collate import assemble
 from memobert_jax.config import MeshConfig, ModelConfig
 from memobert_jax.features import FeaturesDataset
 from memobert_jax.masking import nothing_masked
