@@ -194,12 +194,18 @@ def _warnings(bench: Workbench) -> list[str]:
     out = []
     for part, numbers in bench.protocol.parts.items():
         clips = [bench.clips[n] for n in numbers.tolist() if n in bench.clips]
-        cut = sum(clip.with_text.cut > 0 for clip in clips)
-        if cut:
-            out.append(
-                f"{part}: the text of {cut} of {len(clips)} clips was cut at its end, to "
-                f"{bench.longest.text} pieces with the prompt"
-            )
+        longest = bench.longest
+        for modality, most in (
+            ("text", f"{longest.text} pieces with the prompt"),
+            ("face", f"{longest.face} frames"),
+            ("speech", f"{longest.speech} rows of 60 ms"),
+        ):
+            cut = sum(clip.cut[modality] > 0 for clip in clips)
+            if cut:
+                out.append(
+                    f"{part}: the {modality} of {cut} of {len(clips)} clips was cut at its end, to "
+                    f"{most}"
+                )
     scored = bench.protocol.source["fingerprints"][bench.protocol.source["splits"][bench.scored]]
     if scored in {source["fingerprint"] for source in bench.metadata["data"]}:
         out.append(

@@ -143,8 +143,8 @@ class Assembly:
                     continue
                 example = codec.serialize(item, "features")
                 rows.append(features.index_row(item, example))
-                beyond = float(item["end_s"]) - float(item["start_s"]) - longest_s
-                if len(item["speech"]) and beyond > record.SPEECH_ROW_S:
+                beyond = featurizer.unheard(item, longest_s)
+                if beyond:
                     cut.append(beyond)
                 yield example
 

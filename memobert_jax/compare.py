@@ -8,7 +8,6 @@ deviation over its runs, and after which share of the baseline's training clips 
 as low as the baseline's at the end. `curves.svg` has the losses against the clips trained on.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memobert_jax import metrics
+from memobert_jax import command, metrics
 from memobert_jax.config import OBJECTIVES
 
 
@@ -138,19 +137,14 @@ def plot(groups: Mapping[str, Curve], path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__)
     parser.add_argument(
         "--run", action="append", required=True, metavar="NAME=WORKDIR", help="a run, repeated"
     )
     parser.add_argument("--baseline", required=True, help="the name that the others are held to")
     parser.add_argument("--output", required=True, help="folder for table.md and curves.svg")
     args = parser.parse_args(argv)
-    try:
-        print(compare(args.run, args.baseline, Path(args.output)))
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    print(compare(args.run, args.baseline, Path(args.output)))
 
 
 def compare(runs: Sequence[str], baseline: str, output: Path) -> str:
@@ -180,4 +174,4 @@ def compare(runs: Sequence[str], baseline: str, output: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.reported(main)())

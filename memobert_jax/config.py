@@ -252,7 +252,8 @@ class ObjectivesConfig:
             weights["mfc"] = 0.0
         total = sum(weights.values())
         if total <= 0:
-            raise ValueError(f"objectives = {weights}: give at least one a weight above 0")
+            off = " (mfc is off: the features have no face_emotion)" if self.mfc > 0 else ""
+            raise ValueError(f"objectives = {weights}{off}: give at least one a weight above 0")
         return {name: weight / total for name, weight in weights.items() if weight > 0}
 
 

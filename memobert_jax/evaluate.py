@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
+from memobert_jax import command
+
 RESULTS, TABLE, SCORES = "results.json", "table.txt", "scores.npz"
 
 
@@ -154,7 +156,7 @@ def run() -> None:
     flags.DEFINE_float("watch_every", 10.0, "seconds between looks into the work directory")
     flags.DEFINE_float("watch_timeout", 3600.0, "seconds without a new checkpoint that end --watch")
     flags.mark_flags_as_required(["config", "checkpoint", "output"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

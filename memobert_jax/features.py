@@ -20,7 +20,7 @@ COLUMN_KINDS = ("text", "scalar", "emotion")
 LENGTHS = {"words": "words/text", "face": "face", "speech": "speech"}
 """Arrays of the lengths index and the fields that they count."""
 
-TRAINING_FIELDS = ("id", "text", "words/text", "face", "face_emotion", "speech")
+TRAINING_FIELDS = ("text", "face", "face_emotion", "speech")
 _TABLE = record.fields("features")
 _COLUMNS = tuple(name for name, field in _TABLE.items() if field.kind in COLUMN_KINDS)
 

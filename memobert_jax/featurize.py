@@ -15,7 +15,7 @@ from typing import Any
 import tqdm
 from absl import app, flags
 
-from memobert_jax import assembly, config, featurizer, reader, record
+from memobert_jax import assembly, command, config, featurizer, reader, record
 from memobert_jax.assembly import Assembly, Shard
 from memobert_jax.config import EncodersConfig
 from memobert_jax.featurizer import Featurizer
@@ -236,7 +236,7 @@ def run() -> None:
         known = f"; {check.expected}; default: {item.default}" if check else ""
         flags.DEFINE_string(name, None, doc + known)
     flags.mark_flags_as_required(["input", "output"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from memobert_jax import checkpoint, classify, protocols, sharding, stages, view
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK
 from memobert_jax.config import EvaluateConfig
+from memobert_jax.featurizer import finite
 from memobert_jax.fit import Part
 from memobert_jax.prompts import Prompt
 from memobert_jax.state import Params
@@ -126,12 +127,19 @@ class Workbench:
         parts = [clips for part, clips in self.protocol.parts.items() if part != "train"]
         numbers = np.unique(np.concatenate([*parts, *self.train_clips.values()])).tolist()
         labels, prompt = self.protocol.labels, self.prompt
-        return {
-            n: views.prepare(
-                self.corpus.read(n, views.FIELDS), int(labels[n]), prompt, self.longest
+        clips, broken = {}, []
+        for n in numbers:
+            item = self.corpus.read(n, views.FIELDS)
+            clips[n] = views.prepare(item, int(labels[n]), prompt, self.longest)
+            if not finite(item):
+                broken.append(item["id"])
+        if broken:
+            more = f" and {len(broken) - 5} more" if broken[5:] else ""
+            raise ValueError(
+                f"{len(broken)} clips of {self.corpus.path} have features that are not finite: "
+                f"{', '.join(broken[:5])}{more}. Take them out; featurize drops such clips itself"
             )
-            for n in numbers
-        }
+        return clips
 
     def _rows(self, numbers: np.ndarray) -> views.Rows:
         return views.Rows([self.clips[n] for n in numbers.tolist()], self.cfg.subsets, self.layout)

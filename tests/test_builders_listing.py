@@ -1,12 +1,17 @@
 """The listing ledger, the label counts beside the published ones, and refused manual_dirs."""
 
+import dataclasses
+from collections import Counter
+
 import builders_kit as kit
 import numpy as np
 import pytest
 
 from memobert_jax import record
+from memobert_jax.media import clips
 from memobert_jax.media.subtitles import Utterance
 from tfds_builders import labels, listing, manual
+from tfds_builders.clips_builder import check_ids
 from tfds_builders.extraction import Source
 from tfds_builders.labels import Published
 from tfds_builders.listing import Listing, Omission, Tally
@@ -111,6 +116,46 @@ def test_unknown_published_counts_are_said_to_be_unknown_and_unlabelled_sets_say
     assert labels.describe({"train": {"clips": 4}}, None) == ""
 
 
+@pytest.fixture
+def _stand_in(monkeypatch, tmp_path):
+    monkeypatch.setenv("EXTRACTED", str(tmp_path / "extracted.log"))
+    monkeypatch.setattr(clips, "extract", kit.fake_extract)
+    monkeypatch.setattr(clips, "identity", kit.fake_identity)
+
+
+@pytest.mark.usefixtures("_stand_in")
+def test_the_labels_of_a_dataset_are_counted_from_all_its_shards(tmp_path):
+    rows = ["path,start,end,text,label,speaker,split,valence"]
+    for number in range(9):
+        split, label = "train" if number < 6 else "test", ("happy", "sad", "")[number % 3]
+        rows.append(f"v{number}.mp4,,,text,{label},,{split},{number if number % 2 else ''}")
+    kit.make_corpus(tmp_path / "in", 9)
+    (tmp_path / "in" / "v1.mp4").write_text("bad")  # listed with a label, but not in the shards
+    (tmp_path / "in" / "clips.csv").write_text("\n".join(rows))
+    said = kit.run_build("folder_corpus", tmp_path / "in", tmp_path / "data", num_shards=2)
+    folder = tmp_path / "data" / "folder_corpus" / "default" / "1.0.0"
+    assert len(list(folder.glob("*train*of-00002"))) == 2
+    counts = kit.read_metadata(folder)["labels"]
+    assert counts["train"] == {
+        "clips": 5, "emotion": 3, "emotion/happiness": 2, "emotion/sadness": 1, "valence": 2,
+    }  # fmt: skip
+    recounted = {
+        split: dict(sum((labels.count(clip) for clip in part), Counter()))
+        for split, part in kit.read_dataset(folder).items()
+    }
+    assert counts == recounted
+    assert "no published counts are known" in said
+
+
+def test_a_name_that_is_there_twice_is_refused():
+    one = Source("a", utterances=(Utterance(0.0, 1.0, fields={"id": "x"}),))
+    check_ids([one, Source("b")])
+    with pytest.raises(ValueError, match="1 names of sources are there twice, such as 'a'"):
+        check_ids([one, Source("a")])
+    with pytest.raises(ValueError, match="1 names of utterances are there twice, such as 'x'"):
+        check_ids([one, dataclasses.replace(one, video_id="b")])
+
+
 def test_a_manual_dir_that_cannot_be_a_corpus_is_refused_with_what_to_do(tmp_path):
     def refused(error, message, path):
         with pytest.raises(error, match=f"(?s){message}.*put it there"):
@@ -136,7 +181,9 @@ def test_a_manual_dir_that_cannot_be_a_corpus_is_refused_with_what_to_do(tmp_pat
 def test_a_missing_part_is_named_with_what_is_there_instead(tmp_path):
     (tmp_path / "labels.csv").touch()
     assert manual.need(tmp_path, "labels.csv", "") == tmp_path / "labels.csv"
-    with pytest.raises(FileNotFoundError, match=r"no a/b.csv in .*holds labels\.csv\. put it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no a/b.csv in .*, which holds labels\.csv\. put it"
+    ):
         manual.need(tmp_path, "a/b.csv", "put it there")
     (tmp_path / "a.tgz").touch()
     with pytest.raises(FileNotFoundError, match=r"Extract the archives .*\(a\.tgz\)"):

@@ -8,7 +8,7 @@ import pytest
 import runs
 import tensorflow_datasets as tfds
 
-from memobert_jax import data, features, record
+from memobert_jax import data, features, protocols, record
 from tfds_builders import build, fer_plus, folders, streaming
 from tfds_builders.labels import Published
 from tfds_builders.listing import Omission
@@ -125,6 +125,15 @@ def test_training_takes_it(corpus, tmp_path):
     assert np.abs(batch["speech"]).sum() > 0
 
 
+def test_evaluation_takes_it(corpus, tmp_path):
+    kit.run_build("vectors", corpus(*LINES), tmp_path / "data")
+    both = protocols.Corpus(folder_of(tmp_path / "data"), ("train", "test"))
+    assert len(both) == 4
+    assert both.labels(("fear", "anger")).tolist() == [1, 1, 1, 1]
+    assert both.column("video_id").tolist() == ["a", "b", "e", "c"]
+    np.testing.assert_array_equal(both.read(3, ["speech"])["speech"], np.full((5, 2), 8))
+
+
 def test_what_is_left_out_and_the_labels_stand_in_the_report(corpus, tmp_path):
     said = kit.run_build("vectors", corpus(*LINES), tmp_path / "data", config="normalised")
     listed = kit.read_metadata(folder_of(tmp_path / "data", "normalised"))["listing"]
@@ -152,6 +161,14 @@ def test_mean_and_deviation_of_the_training_split_are_removed_and_stated(corpus,
     raw = np.concatenate([s + np.arange(12.0).reshape(4, 3) for s in (0, 4, 5)])
     np.testing.assert_allclose(stated["mean"], raw.mean(0))
     np.testing.assert_allclose(stated["std"], raw.std(0))
+
+
+def test_a_split_that_is_not_there_cannot_be_fitted_on():
+    records = Records([], ["all"], lambda tally: iter(()))
+    with pytest.raises(
+        ValueError, match=r"no split 'train' to fit the normalisation on: \['all'\]"
+    ):
+        streaming.fit(records, "train")
 
 
 def test_values_that_are_not_finite_become_the_mean_and_are_counted(corpus, tmp_path):

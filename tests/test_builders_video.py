@@ -7,7 +7,7 @@ import builders_kit as kit
 import pytest
 
 from memobert_jax.media import clips, ledger
-from tfds_builders import runs
+from tfds_builders import runs, unlabelled
 from tfds_builders.extraction import Outcome
 from tfds_builders.video_corpus import video_corpus_dataset_builder as video_corpus
 
@@ -64,7 +64,7 @@ def test_a_folder_without_videos_says_what_is_expected(tmp_path):
 @pytest.mark.parametrize("count", [2, 3, 10, 500])
 def test_no_video_is_in_two_splits_and_none_is_empty(count):
     outcomes = [outcome(f"video {number}") for number in range(count)]
-    splits = video_corpus.split_by_hash(outcomes, 0.05)
+    splits = unlabelled.split_by_hash(outcomes, 0.05)
     names = {split: {o.video_id for o in part} for split, part in splits.items()}
     assert set(names) == {"train", "validation"}
     assert names["train"]
@@ -80,32 +80,39 @@ def test_both_splits_have_clips_whichever_two_videos_have_some():
         outcomes = [outcome(f"v{n}", n in (good, (good * 5 + 1) % 12)) for n in range(12)]
         if sum(o.clips for o in outcomes) < 2:
             continue
-        splits = video_corpus.split_by_hash(outcomes, 0.05)
+        splits = unlabelled.split_by_hash(outcomes, 0.05)
         assert all(any(o.clips for o in part) for part in splits.values())
         assert len(splits) == 2
 
 
+def test_videos_of_one_speaker_stay_together():
+    outcomes = [outcome(f"id{n % 8}/{n}") for n in range(80)]
+    splits = unlabelled.split_by_hash(outcomes, 0.05, unit_of=lambda name: name.split("/")[0])
+    speakers = {s: {o.video_id.split("/")[0] for o in part} for s, part in splits.items()}
+    assert speakers["train"]
+    assert speakers["validation"]
+    assert not speakers["train"] & speakers["validation"]
+
+
 def test_a_video_keeps_its_split_when_the_corpus_grows():
-    small = video_corpus.split_by_hash([outcome(f"v{n}") for n in range(300)], 0.05)
-    large = video_corpus.split_by_hash([outcome(f"v{n}") for n in range(600)], 0.05)
+    small = unlabelled.split_by_hash([outcome(f"v{n}") for n in range(300)], 0.05)
+    large = unlabelled.split_by_hash([outcome(f"v{n}") for n in range(600)], 0.05)
     before = {o.video_id for o in small["validation"]}
     assert before <= {o.video_id for o in large["validation"]}
 
 
 def test_one_video_is_all_for_training():
-    assert list(video_corpus.split_by_hash([outcome("only"), outcome("none", 0)], 0.05)) == [
-        "train"
-    ]
+    assert list(unlabelled.split_by_hash([outcome("only"), outcome("none", 0)], 0.05)) == ["train"]
 
 
 def test_the_copy_of_a_file_is_dropped_under_its_reason():
-    kept = video_corpus.drop_copies([outcome("a"), outcome("b"), outcome("z", content="a")])
+    kept = unlabelled.drop_copies([outcome("a"), outcome("b"), outcome("z", content="a")])
     assert [o.clips for o in kept] == [1, 1, 0]
     assert kept[2].ledger["dropped"] == {"copy": {"seconds": 10.0, "count": 1}}
 
 
 def test_the_copy_of_a_file_that_gave_nothing_is_kept():
-    kept = video_corpus.drop_copies([outcome("a", count=0), outcome("b", content="a")])
+    kept = unlabelled.drop_copies([outcome("a", count=0), outcome("b", content="a")])
     assert [o.clips for o in kept] == [0, 1]
 
 

@@ -40,7 +40,7 @@ BUILDERS_OWN = ("csv", "aliases")
 class Request:
     """What to build. Every field is a flag."""
 
-    manual_dir: str = field("", "folder of the input")
+    manual_dir: str = field("", "folder of the input; '': download it, where that is free")
     data_dir: str = field("", "folder of datasets, where the output goes")
     config: str = field("", "configuration; '': the first one of the builder")
     config_name: str = field("", "name of the configuration, if settings of it are changed")
@@ -132,11 +132,14 @@ def build(name: str, request: Request, extract: Mapping[str, Any] | None = None)
       ValueError, OSError, RuntimeError: with what to do.
     """
     builder = make_builder(name, request, extract or {})
-    from tfds_builders import folders
+    from tfds_builders import downloads, folders
 
-    if not request.manual_dir:
+    if request.manual_dir:
+        manual_dir = str(Path(request.manual_dir).expanduser().absolute())
+    elif downloads.known(name):
+        manual_dir = str(downloads.fetch(name, Path(builder.data_dir_root) / "downloads"))
+    else:
         raise ValueError(f"--manual_dir is missing. {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-    manual_dir = str(Path(request.manual_dir).expanduser().absolute())
     folder = Path(builder.data_dir)
     made_of = builder.made_of(manual_dir)
     if not request.overwrite and folders.is_built(folder, builder.files, made_of):

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,13 +71,7 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
         splits = defaultdict(list)
         for source, outcome in zip(sources, outcomes, strict=True):
             splits[source.split].append(outcome)
-        empty = [name for name, part in splits.items() if not sum(o.clips for o in part)]
-        if empty:
-            totals = ledger.merge(o.ledger for name in empty for o in splits[name])
-            raise ValueError(
-                f"no clip of split {', '.join(map(repr, empty))} is left. Why:\n"
-                f"{ledger.table(totals)}\nMend the input or relax the extraction settings."
-            )
+        check_no_empty_split(splits)
         return dict(splits)
 
     def listing(self, manual_dir: str | Path) -> Listing:
@@ -95,6 +89,7 @@ class ClipsBuilder(FileReaderBuilder, skip_registration=True):
                 raise ValueError(
                     f"nothing of {manual_dir} is left. Why:\n{listing.table(found.totals())}"
                 )
+            check_ids(found.sources)
             self._listed[known] = found
         return self._listed[known]
 
@@ -186,6 +181,27 @@ def check_any_clip(outcomes: Sequence[Outcome]) -> None:
         raise ValueError(
             f"none of {len(outcomes)} videos gave a clip. Why:\n{ledger.table(totals)}\n"
             "Mend the input or relax the extraction settings (--help lists them)."
+        )
+
+
+def check_ids(sources: Sequence[Source]) -> None:
+    """Raises ValueError if two sources have one name, or two utterances one id."""
+    names = [source.video_id for source in sources]
+    ids = [u.fields["id"] for s in sources for u in s.utterances or () if "id" in u.fields]
+    for what, given in (("sources", names), ("utterances", ids)):
+        if len(set(given)) < len(given):
+            twice = [name for name, count in Counter(given).items() if count > 1]
+            raise ValueError(f"{len(twice)} names of {what} are there twice, such as {twice[0]!r}")
+
+
+def check_no_empty_split(splits: Mapping[str, Sequence[Outcome]]) -> None:
+    """Raises ValueError, with the ledger, for splits without a single clip."""
+    empty = [name for name, part in splits.items() if not sum(o.clips for o in part)]
+    if empty:
+        totals = ledger.merge(o.ledger for name in empty for o in splits[name])
+        raise ValueError(
+            f"no clip of split {', '.join(map(repr, empty))} is left. Why:\n"
+            f"{ledger.table(totals)}\nMend the input or relax the extraction settings."
         )
 
 

@@ -37,6 +37,7 @@ class Omission(enum.StrEnum):
     KNOWN_BAD = "known_bad"
     DUPLICATE_ID = "duplicate_id"
     OTHER_SETTING = "other_setting"
+    OTHER_MODALITY = "other_modality"
     BAD_TIMES = "bad_times"
     MISALIGNED = "misaligned"
     NOT_FINITE = "not_finite"
@@ -56,6 +57,7 @@ EXPLANATIONS: dict[Omission, str] = {
     Omission.KNOWN_BAD: "known to be bad: see the builder's README",
     Omission.DUPLICATE_ID: "listed more than once; the first one is kept",
     Omission.OTHER_SETTING: "of a part of the corpus that this configuration leaves out",
+    Omission.OTHER_MODALITY: "a file of a modality that this configuration does not read",
     Omission.BAD_TIMES: "ends before it starts, or outside its recording",
     Omission.MISALIGNED: "its modalities or tables do not fit together",
     Omission.NOT_FINITE: "features that half precision cannot hold",

@@ -1,6 +1,13 @@
-"""What a user puts into `manual_dir`: refusals that say what to do."""
+"""What a user puts into `manual_dir`: its files, and refusals that say what to do."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+SOUND_SUFFIXES = frozenset(
+    {".aac", ".aiff", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
+)
+"""Of sound files, in lower case; those of videos are `memobert_jax.media.video.SUFFIXES`."""
 
 ARCHIVES = (
     ".zip",
@@ -63,16 +70,33 @@ def need(manual_dir: Path, relative: str, instructions: str) -> Path:
       FileNotFoundError: if it is not there; the message says what is, and what to extract.
     """
     path = manual_dir / relative
-    if path.exists():
-        return path
-    parent = path.parent if path.parent.is_dir() else manual_dir
-    entries = [entry for entry in parent.iterdir() if not entry.name.startswith(".")]
+    if not path.exists():
+        raise missing(manual_dir, relative, instructions)
+    return path
+
+
+def missing(manual_dir: Path, what: str, instructions: str) -> FileNotFoundError:
+    """The error of a folder that lacks something: says what it holds, and what to extract."""
+    entries = [entry for entry in manual_dir.iterdir() if not entry.name.startswith(".")]
     archives = [entry for entry in entries if entry.is_file() and is_archive(entry)]
     advice = f" Extract the archives that are there ({_few(archives)})." if archives else ""
-    raise FileNotFoundError(
-        f"no {relative} in {manual_dir}; {parent} holds {_few(entries) or 'nothing'}.{advice} "
+    return FileNotFoundError(
+        f"no {what} in {manual_dir}, which holds {_few(entries) or 'nothing'}.{advice} "
         f"{instructions}"
     )
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Files under a folder; hidden ones are ignored, links are followed, each folder once."""
+    seen: set[Path] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = Path(parent).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
 def _few(paths: list[Path]) -> str:

@@ -87,7 +87,7 @@ class RecordsBuilder(ClipsBuilder, skip_registration=True):
         return {
             "record": record.fingerprint(self.builder_config.stage),
             "settings": settings_of(self.builder_config),
-            "sources": self.records(manual_dir).identity(),
+            "sources": self.records(manual_dir).identity,
         }
 
     @property

@@ -7,6 +7,7 @@ in which they come, without more than one of them in memory.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 from collections import Counter
@@ -21,15 +22,10 @@ from tqdm import tqdm
 
 from memobert_jax import codec, datasets, features, featurizer, record
 from memobert_jax.media import clips
-from tfds_builders import labels, listing
+from tfds_builders import labels, listing, normalise
 from tfds_builders.listing import Omission, Tally
 
-NORMALISED = ("face", "speech", "text_features")
-"""Fields of which mean and standard deviation are removed where a configuration says so."""
-
 _AT_ONCE = 256
-_CONSTANT = 1e-6
-"""A column whose standard deviation is below this share of its mean (or of 1) is left as it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +52,7 @@ class Records:
     widths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     bands: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """Number of the input files, and 16 hex digits of their names and content.
 
@@ -84,71 +81,17 @@ NONE = encoder("none", 1, 0.0) | {"version": 0}
 
 
 def fit(records: Records, split: str) -> dict[str, dict[str, Any]]:
-    """Mean and standard deviation of each column over the finite values of all rows of a split.
-
-    In the form of `featurizer.fit_normalisation`; summed in float64. A field without any row in the
-    corpus is left out; a column that is constant has std 1.
-    """
-    moments: dict[str, np.ndarray] = {}
-    counts: dict[str, Counter[str]] = {}
-    for part, item in records.read(Tally()):
-        if part != split:
-            continue
-        for name in NORMALISED:
-            if not len(item[name]):
-                continue
-            width = records.bands.get(name, item[name].shape[1])
-            values = np.asarray(item[name], np.float64).reshape(-1, width)
-            finite = np.isfinite(values)
-            values = np.where(finite, values, 0)
-            moments.setdefault(name, np.zeros((3, width)))
-            moments[name] += finite.sum(0), values.sum(0), (values**2).sum(0)
-            counts.setdefault(name, Counter()).update(clips=1, frames=len(values))
-    return {name: _moments(*moments[name], counts[name]) for name in moments}
-
-
-def _moments(n: np.ndarray, total: np.ndarray, squares: np.ndarray, counts) -> dict[str, Any]:
-    mean = total / np.maximum(n, 1)
-    std = np.sqrt(np.maximum(squares / np.maximum(n, 1) - mean**2, 0))
-    std[std <= _CONSTANT * np.maximum(np.abs(mean), 1)] = 1
-    return {"mean": mean.tolist(), "std": std.tolist(), **counts}
-
-
-def finished(
-    item: Mapping[str, Any],
-    widths: Mapping[str, int],
-    normalisation: Mapping[str, Mapping[str, Any]],
-    tally: Tally,
-) -> dict[str, Any]:
-    """A features-record as it is stored: normalised, in half precision.
-
-    A value that is not finite is counted and becomes 0: the mean of its column, if that is removed.
+    """The statistics of a split (`normalise.fit`).
 
     Raises:
-      ValueError: if a field has not the columns that were announced.
+      ValueError: if there is no such split.
     """
-    out = dict(item)
-    for name in (*NORMALISED, "face_emotion"):
-        values = np.asarray(item[name], np.float32)
-        if values.ndim != 2 or values.shape[1] != widths.get(name, 1):
-            raise ValueError(
-                f"record {item['id']!r}: {name} has the shape {values.shape}; expected "
-                f"[rows, {widths.get(name, 1)}]"
-            )
-        missing = ~np.isfinite(values)
-        if name in normalisation and len(values):
-            repeats = values.shape[1] // len(normalisation[name]["mean"])
-            mean, std = (
-                np.tile(np.asarray(normalisation[name][k], np.float32), repeats)
-                for k in ("mean", "std")
-            )
-            values = (values - mean) / std
-        values = np.where(missing, 0, values)
-        rule = "the mean of their column" if name in normalisation else "0"
-        tally.note(f"{name}: values that are not finite, set to {rule}", int(missing.sum()))
-        with np.errstate(over="ignore"):
-            out[name] = values.astype(np.float16)
-    return out
+    if split not in records.splits:
+        raise ValueError(
+            f"there is no split {split!r} to fit the normalisation on: {list(records.splits)}"
+        )
+    items = (item for part, item in records.read(Tally()) if part == split)
+    return normalise.fit(items, records.bands)
 
 
 @dataclasses.dataclass
@@ -199,7 +142,7 @@ def write(
         writers = {s: stack.enter_context(datasets.open_shard(path)) for s, path in spools.items()}
         for split, item in tqdm(records.read(tally), unit=" clips", dynamic_ncols=True):
             if stage == "features":
-                item = finished(item, records.widths, normalisation, tally)
+                item = normalise.finished(item, records.widths, normalisation, tally)
                 if not featurizer.finite(item):
                     tally.omit(Omission.NOT_FINITE, item["id"])
                     continue
