@@ -1,24 +1,26 @@
-"""The arms of an evaluation: each is fitted for every seed and scored on the same views.
+"""The arms of an evaluation: each is fitted in every run and scored on the same views.
 
 `zero_shot` is the pre-trained network with a prompt and no label; `prompt` and `head` fit it on a
-few labelled clips; `random_init` fits the same network, with the prompt, from random parameters.
+few labelled clips; `random_init` fits the same network, with the prompt, from random parameters. A
+run is a fold, a few-shot size, a seed of its subset and a seed of the fit.
 """
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from memobert_jax import config, fit, runtime, scores
+from memobert_jax import config, fit, fits, results, scores
 from memobert_jax.classify import HEAD, TRUNK
+from memobert_jax.fewshot import Run
+from memobert_jax.fits import Fit, Fits
 from memobert_jax.state import Params
 from memobert_jax.workbench import Workbench
 
-FORMAT = 1
 SAVED = ("prompt", "head")
 """Arms of which the run that validates best is kept."""
 
@@ -26,13 +28,13 @@ SAVED = ("prompt", "head")
 class Comparison(NamedTuple):
     """What came out.
 
-    results: JSON-able; log_probs: run name -> f32 [subsets, clips, classes] of the scored part;
-    fitted: arm of SAVED -> (description, parameters) of the run that validates best.
+    results: JSON-able; log_probs: run name -> f32 [subsets, clips, classes] of the scored part, in
+    which a clip has the scores of its fold; items: arrays [clips] of these clips.
     """
 
     results: dict[str, Any]
     log_probs: dict[str, np.ndarray]
-    fitted: dict[str, tuple[dict[str, Any], Params]]
+    items: dict[str, np.ndarray]
 
 
 def kind_of(arm: str) -> str:
@@ -40,69 +42,127 @@ def kind_of(arm: str) -> str:
 
 
 def compare(
-    bench: Workbench, path: Path, advance: Callable[[int, str], Any] = lambda steps, what: None
+    bench: Workbench,
+    paths: Sequence[Path],
+    advance: Callable[[int, str], Any] = lambda steps, what: None,
+    store: Fits | None = None,
+    command: str = "",
 ) -> Comparison:
-    """Fits and scores every arm from the checkpoint at `path`.
+    """Fits and scores every arm.
 
     Args:
       bench: data and programs.
-      path: a step folder.
+      paths: a step folder for each fold; may be the same.
       advance: told (steps done, run name), for a progress bar.
+      store: where finished fits are kept and found; by default nowhere.
+      command: that was typed.
+
+    Raises:
+      ValueError: if clips that are scored were seen before, and that is not asked for.
     """
     began = time.monotonic()
-    arms: dict[str, Any] = {}
-    log_probs: dict[str, np.ndarray] = {}
-    fitted: dict[str, tuple[dict[str, Any], Params]] = {}
+    head = results.head(bench, paths, command)
+    plan = _plan(bench)
+    keys = fits.keys_of(bench, paths, plan) if store else {}
+    known, best = fits.finished(plan, keys, SAVED, store) if store else ({}, {})
+    done, trunk, loaded = {}, None, None
     with jax.set_mesh(bench.mesh):
-        trunk = bench.load(path)
-        for arm in bench.cfg.arms:
-            runs, best = [], None
-            for seed, subset_seed in bench.runs() if arm != "zero_shot" else [(None, None)]:
-                name = arm if seed is None else f"{arm}-{seed}-{subset_seed}"
-                advance(0, name)
-                run, found, kept = _run(
-                    bench, arm, trunk, seed, subset_seed, lambda n, name=name: advance(n, name)
-                )
-                runs.append(run)
-                log_probs[name] = found
-                if arm in SAVED and scores.better(kept.validation, best):
-                    best = kept.validation
-                    fitted[arm] = _description(bench, arm, path, run), kept.params
-            arms[arm] = {"runs": runs, "summary": scores.summarise(runs, bench.cfg.subsets)}
-    results = _head(bench, path) | {
+        for arm, run in plan:
+            name = run.name(arm)
+            advance(0, name)
+            if (arm, run) in known:
+                done[arm, run] = known[arm, run]
+                advance(steps_of(bench, arm), name)
+                continue
+            if loaded != paths[run.fold]:
+                loaded = paths[run.fold]
+                trunk = bench.load(loaded)
+            found, kept = _run(bench, arm, run, trunk, lambda n, name=name: advance(n, name))
+            done[arm, run] = found
+            if store is None:
+                continue
+            if arm in SAVED and scores.better(kept.validation, best.get(arm)):
+                best[arm] = kept.validation
+                said = _description(bench, arm, loaded, found, head["stamp"], keys[arm, run])
+                store.keep(arm, said, kept.params[TRUNK] if arm == "prompt" else kept.params)
+            store.save(keys[arm, run], found)
+    _check_items(bench, done)
+    items, log_probs = results.items(bench), _pooled(done)
+    arms = {arm: _summary(bench, arm, done, log_probs, items) for arm in bench.cfg.arms}
+    found = head | {
         "arms": arms,
         "below_zero_shot": scores.below_zero_shot(arms),
+        "fits_reused": len(known),
         "seconds": round(time.monotonic() - began, 2),
     }
-    return Comparison(json.loads(json.dumps(results)), log_probs, fitted)
+    return Comparison(json.loads(json.dumps(found)), log_probs, items)
 
 
-def _run(bench: Workbench, arm: str, trunk: Params, seed, subset_seed, advance):
-    """(result, log-probabilities, what was fitted or None) of one run."""
+def _summary(
+    bench: Workbench,
+    arm: str,
+    done: Mapping[tuple[str, Run], Fit],
+    log_probs: Mapping[str, np.ndarray],
+    items: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """The runs of an arm, and the summary and statistics of those of the largest few-shot size."""
+    runs = {run: one.result for (name, run), one in done.items() if name == arm}
+    summary = results.summarise(list(runs.values()), bench.cfg.subsets)
+    largest = summary["sizes"][-1]["per_class"]
+    names = dict.fromkeys(run.name(arm) for run, one in runs.items() if one["per_class"] == largest)
+    pooled = np.stack([log_probs[name] for name in names])
+    statistics = results.statistics_of(pooled, items, bench.cfg.subsets)
+    return {"runs": list(runs.values()), **summary, "statistics": statistics}
+
+
+def _plan(bench: Workbench) -> list[tuple[str, Run]]:
+    """(arm, run) in the order in which they are done: what shares clips stands together."""
+    plan = []
+    for fold in bench.folds:
+        if "zero_shot" in bench.cfg.arms:
+            plan.append(("zero_shot", Run(fold)))
+        plan += [(arm, run) for run in bench.runs(fold) for arm in bench.fitted_arms]
+    return plan
+
+
+def steps_of(bench: Workbench, arm: str) -> int:
+    """Steps of a fit that a progress bar counts."""
+    return 0 if arm == "zero_shot" else len(bench.cfg.fit.lrs) * bench.cfg.fit.steps
+
+
+def _run(bench: Workbench, arm: str, run: Run, trunk: Params, advance) -> tuple[Fit, Any]:
+    """(what came of a run, what was fitted or None)."""
     began, kept = time.monotonic(), None
-    params, result = start(bench, arm, trunk, seed), {}
+    params = start(bench, arm, trunk, run.seed)
+    clips = 0 if run.size is None else len(bench.train_clips[run.subset])
+    result: dict[str, Any] = {
+        "fold": run.fold,
+        "seed": run.seed,
+        "subset_seed": run.subset_seed,
+        "per_class": None if run.size is None else run.size.label,
+        "train_clips": clips,
+    }
     if arm != "zero_shot":
         kept = fit.fit(
             bench.program(kind_of(arm)),
             params,
-            bench.train(subset_seed),
-            bench.validation,
+            bench.train(run),
+            bench.validation(run.fold),
             bench.cfg.fit,
-            seed,
+            run.seed,
             pull=0.0 if arm == "random_init" else bench.cfg.fit.anchor,
+            room=bench.room,
             advance=advance,
         )
         params = kept.params
         chosen = {name: getattr(kept, name) for name in ("stage", "step", "lr", "validation")}
-        clips = len(bench.train_clips[subset_seed])
-        result = {"seed": seed, "subset_seed": subset_seed, "train_clips": clips}
         result |= {"selected": chosen, "history": kept.history}
-    log_probs = bench.score(kind_of(arm), params)
-    labels = bench.rows.labels
+    log_probs = bench.score(kind_of(arm), params, run.fold)
+    labels = bench.rows(run.fold).labels
     subsets = zip(bench.cfg.subsets, log_probs, strict=True)
     result["subsets"] = {subset: scores.measure(part, labels) for subset, part in subsets}
     result["seconds"] = round(time.monotonic() - began, 2)
-    return result, log_probs, kept
+    return Fit(result, log_probs), kept
 
 
 def start(bench: Workbench, arm: str, trunk: Params, seed: int | None) -> Params:
@@ -115,10 +175,12 @@ def start(bench: Workbench, arm: str, trunk: Params, seed: int | None) -> Params
     return {TRUNK: trunk}
 
 
-def _description(bench: Workbench, arm: str, path: Path, run: dict[str, Any]) -> dict[str, Any]:
+def _description(
+    bench: Workbench, arm: str, path: Path, found: Fit, stamp: str, key: str
+) -> dict[str, Any]:
     """Metadata of a fitted checkpoint: those of its origin, and how it was fitted."""
-    kept = {key: run[key] for key in ("seed", "subset_seed", "train_clips", "selected")}
-    found = {
+    names = ("fold", "seed", "subset_seed", "per_class", "train_clips", "selected")
+    said = {
         **bench.metadata,
         "kind": arm,
         "fit": {
@@ -127,88 +189,31 @@ def _description(bench: Workbench, arm: str, path: Path, run: dict[str, Any]) ->
             "fit": config.as_dict(bench.cfg.fit),
             "protocol": bench.protocol.describe(),
             "origin": str(path),
-            **kept,
+            "stamp": stamp,
+            "key": key,
+            **{name: found.result[name] for name in names},
         },
     }
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps(said))
 
 
-def _head(bench: Workbench, path: Path) -> dict[str, Any]:
-    """What every result carries: where it comes from, and what it is compared with."""
-    classes = bench.cfg.prompt.classes
-    return {
-        "format": FORMAT,
-        "checkpoint": {
-            "path": str(path),
-            "step": int(path.name) if path.name.isdigit() else None,
-            "kind": bench.metadata["kind"],
-            "data": bench.metadata["data"],
-            "tokenizer": bench.metadata["tokenizer"]["fingerprint"],
-        },
-        "config": config.as_dict(bench.cfg),
-        "protocol": bench.protocol.describe(),
-        "scored_part": bench.scored,
-        "views": bench.rows.counts,
-        "longest": bench.longest._asdict(),
-        "git": runtime.git_revision(),
-        "hardware": runtime.hardware(),
-        "chance": 1 / len(classes),
-        "majority": _majority(bench),
-        "ceilings": ceilings(bench.cfg.ceilings),
-        "warnings": _warnings(bench),
-    }
+def _check_items(bench: Workbench, done: Mapping[tuple[str, Run], Fit]) -> None:
+    """Raises RuntimeError if two arms were not scored on the same views of the same clips."""
+    for fold in bench.folds:
+        there = {
+            run.name(arm): ~np.isnan(one.log_probs[..., 0])
+            for (arm, run), one in done.items()
+            if run.fold == fold
+        }
+        first = next(iter(there))
+        for name, scored in there.items():
+            if not np.array_equal(scored, there[first]):
+                raise RuntimeError(f"fold {fold}: {name} and {first} were scored on other clips")
 
 
-def _majority(bench: Workbench) -> dict[str, Any] | None:
-    """Scores of the answer that is most frequent in the train part, None without that part."""
-    if "train" not in bench.protocol.parts:
-        return None
-    counts = bench.protocol.counts("train")
-    answer = max(counts, key=counts.__getitem__)
-    log_probs = np.log(np.full((len(bench.rows.labels), len(counts)), 1e-9, np.float32))
-    log_probs[:, list(counts).index(answer)] = 0.0
-    found = scores.measure(log_probs, bench.rows.labels)
-    return {"answer": answer, **{metric: found[metric] for metric in scores.METRICS}}
-
-
-def ceilings(path: str) -> dict[str, float] | None:
-    """Best possible accuracy of each subset from a JSON file; None without one.
-
-    Raises:
-      FileNotFoundError, ValueError: if the file is not there, or has no such entry.
-    """
-    if not path:
-        return None
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {path!r} (evaluate's `ceilings`); '' goes without")
-    found = json.loads(Path(path).read_text("utf-8"))
-    if not isinstance(found, dict) or "best_possible_accuracy" not in found:
-        raise ValueError(
-            f"{path} has no entry 'best_possible_accuracy' (evaluate's `ceilings`); expected the "
-            "corpus.json of the talking heads, or a file with that entry"
-        )
-    return found["best_possible_accuracy"]
-
-
-def _warnings(bench: Workbench) -> list[str]:
-    out = []
-    for part, numbers in bench.protocol.parts.items():
-        clips = [bench.clips[n] for n in numbers.tolist() if n in bench.clips]
-        longest = bench.longest
-        for modality, most in (
-            ("text", f"{longest.text} pieces with the prompt"),
-            ("face", f"{longest.face} frames"),
-            ("speech", f"{longest.speech} rows of 60 ms"),
-        ):
-            cut = sum(clip.cut[modality] > 0 for clip in clips)
-            if cut:
-                out.append(
-                    f"{part}: the {modality} of {cut} of {len(clips)} clips was cut at its end, to "
-                    f"{most}"
-                )
-    scored = bench.protocol.source["fingerprints"][bench.protocol.source["splits"][bench.scored]]
-    if scored in {source["fingerprint"] for source in bench.metadata["data"]}:
-        out.append(
-            f"the network was pre-trained on the clips of the {bench.scored} part (without labels)"
-        )
-    return out
+def _pooled(done: Mapping[tuple[str, Run], Fit]) -> dict[str, np.ndarray]:
+    """Run name -> its scores of all folds, clips end to end."""
+    by_name: dict[str, list[np.ndarray]] = {}
+    for (arm, run), one in sorted(done.items(), key=lambda item: item[0][1].fold):
+        by_name.setdefault(run.name(arm), []).append(one.log_probs)
+    return {name: np.concatenate(parts, axis=1) for name, parts in by_name.items()}

@@ -19,6 +19,22 @@ MODALITIES = ("text", "face", "speech")
 SUBSETS = ("T", "F", "S", "TF", "TS", "FS", "TFS")
 """Modality subsets of the evaluation, by first letter."""
 
+SENTIMENTS = {
+    "sentiment_2": ("negative", "positive"),
+    "sentiment_5": ("-2", "-1", "0", "1", "2"),
+    "sentiment_7": ("-3", "-2", "-1", "0", "1", "2", "3"),
+}
+"""Targets that are classes of the sentiment -> their names, in order."""
+
+TARGETS = ("emotion", "emotions", "labels", *SENTIMENTS)
+"""What an evaluation can predict of a clip, see `targets.py`."""
+
+REPRODUCE = {
+    "test_oracle": "SELECTED ON TEST",
+    "seen_test": "TEST CLIPS WERE SEEN BEFORE",
+}
+"""Practices that are refused unless they are asked for -> the stamp that every output then has."""
+
 OBJECTIVES = ("mlm", "mfr", "mfc", "msr")
 """Masked language modelling, face regression, face classification (KL), speech regression."""
 
@@ -53,6 +69,10 @@ BELOW_ONE = Check("a number from 0 to below 1", lambda v: 0 <= v < 1)
 NOT_EMPTY = Check("at least one entry", lambda v: len(v) > 0)
 SEEDS = Check("numbers from 0 to 4294967295", lambda v: all(0 <= seed < 2**32 for seed in v))
 RATES = Check("at least one entry, each above 0", lambda v: v and min(v) > 0)
+
+
+def _once(values: tuple) -> bool:
+    return len(set(values)) == len(values)
 
 
 def one_of(*choices: str) -> Check:
@@ -399,8 +419,19 @@ class FitConfig:
     validation part is kept.
     """
 
-    per_class: int = field(
-        8, "labelled clips of each class; 0: all of the training part", NOT_NEGATIVE, "clips"
+    per_class: tuple[int, ...] = field(
+        (8,),
+        "few-shot sizes, each fitted: labelled clips of each class; 0: all of the training part",
+        Check("numbers of at least 0, each once", lambda v: all(n >= 0 for n in v) and _once(v)),
+        "clips",
+    )
+    shares: tuple[float, ...] = field(
+        (),
+        "further few-shot sizes: shares of the training part, of each class alike",
+        Check(
+            "numbers above 0 and below 1, each once",
+            lambda v: all(0 < s < 1 for s in v) and _once(v),
+        ),
     )
     subset_seeds: tuple[int, ...] = field(
         (),
@@ -436,6 +467,10 @@ class FitConfig:
         SHARE,
     )
 
+    def __post_init__(self):
+        if not (self.per_class or self.shares):
+            raise ValueError("fit.per_class and fit.shares are both empty: give a few-shot size")
+
 
 ARMS = ("zero_shot", "prompt", "head", "random_init")
 """What an evaluation compares: the pre-trained model with a prompt and no label, with a fitted
@@ -447,12 +482,23 @@ class EvaluateConfig:
     """Scoring a checkpoint on a labelled features dataset."""
 
     source: str = field("", "labelled features dataset folder")
-    train_split: str = field("train", "split to fit on")
-    validation_split: str = field("validation", "split to select on")
-    test_split: str = field("test", "split to score")
+    protocol: str = field(
+        "by_split",
+        "who is fitted on, selected on and scored: by_split, a name of `published.py`, or a .json "
+        "file of your own (`folds.py`)",
+    )
+    target: str = field("emotion", "what is predicted, see `targets.py`", one_of(*TARGETS))
+    reproduce: tuple[str, ...] = field(
+        (),
+        "practices that are refused otherwise, with a stamp on every output; --reproduce sets it",
+        each_of(*REPRODUCE),
+    )
+    train_split: str = field("train", "by_split: split to fit on")
+    validation_split: str = field("validation", "by_split: split to select on")
+    test_split: str = field("test", "by_split: split to score")
     disjoint: tuple[str, ...] = field(
         ("video_id", "speaker"),
-        "what no two of the parts may share; a leak is an error",
+        "by_split: what no two of the parts may share; a leak is an error",
         each_of("video_id", "speaker", "session", "dialogue"),
     )
     arms: tuple[str, ...] = field(ARMS, "what to score", some_of(*ARMS))

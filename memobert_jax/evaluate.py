@@ -4,7 +4,9 @@
 
 The checkpoint describes model, tokenizer and encoders itself. DIR gets `results.json`, `table.txt`,
 `scores.npz` (log-probabilities of every clip) and, as checkpoints of their own, `prompt` and
-`head`: of each the run that validates best.
+`head`: of each the run that validates best. `fits` in it holds every finished fit: the same command
+again repeats only those that are not there. Where the protocol has folds, `{fold}` in PATH stands
+for the number of the fold, from 0.
 
 With --watch, PATH is the work directory of a run that may still be going on, and each of its
 checkpoints is scored once, on the validation part; see `watch.py`.
@@ -13,6 +15,8 @@ checkpoints is scored once, on the validation part; see `watch.py`.
 import contextlib
 import io
 import json
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,26 +29,39 @@ from memobert_jax import command
 RESULTS, TABLE, SCORES = "results.json", "table.txt", "scores.npz"
 
 
-def evaluate(cfg: Any, path: str | Path, output: str | Path) -> dict[str, Any]:
+def evaluate(cfg: Any, path: str | Path, output: str | Path, command: str = "") -> dict[str, Any]:
     """Evaluates `cfg` (an EvaluateConfig) from the checkpoint at `path`; writes into `output`.
+
+    Run again after an interruption it repeats only the fits that were not finished.
+
+    Args:
+      cfg: what to evaluate.
+      path: a checkpoint; `{fold}` in it stands for the number of the fold, from 0.
+      output: folder of the results.
+      command: that was typed, for the results.
 
     Returns:
       The results, as written to results.json.
 
     Raises:
       FileNotFoundError: if there is no checkpoint or no data.
-      ValueError: if the parts do not fit together, or the protocol leaks.
+      ValueError: if the parts do not fit together, the protocol leaks, or clips that are scored
+        were seen before.
       OSError: if `output` cannot be written.
     """
-    from memobert_jax import arms, checkpoint, workbench
+    from memobert_jax import arms, checkpoint, fits, results, workbench
 
     claim(output)
-    path = checkpoint.resolve(path)
-    arms.ceilings(cfg.ceilings)
-    bench = workbench.Workbench(cfg, checkpoint.metadata(path))
-    with progress(bench, path) as advance:
-        found = arms.compare(bench, path, advance)
-    write(found, bench, output)
+
+    def resolved(fold: int) -> Path:
+        return checkpoint.resolve(str(path).replace("{fold}", str(fold)))
+
+    results.ceilings(cfg.ceilings)
+    bench = workbench.Workbench(cfg, checkpoint.metadata(resolved(0)))
+    paths = [resolved(fold) for fold in bench.folds]
+    with progress(bench, paths[0]) as advance:
+        found = arms.compare(bench, paths, advance, fits.Fits(output), command)
+    write(found, output)
     return found.results
 
 
@@ -66,8 +83,9 @@ def progress(bench: Any, path: Path) -> Iterator[Callable[[int, str], None]]:
     """A bar over all steps of all fits; gives the `advance` of `arms.compare`."""
     from tqdm import tqdm
 
-    fit = bench.cfg.fit
-    total = len(bench.fitted_arms) * len(bench.runs()) * len(fit.lrs) * fit.steps
+    from memobert_jax import arms
+
+    total = sum(arms.steps_of(bench, arm) for arm in bench.fitted_arms) * len(bench.runs())
     with tqdm(total=total, desc=f"evaluate {path.name}", unit="step") as bar:
 
         def advance(steps: int, what: str) -> None:
@@ -78,38 +96,23 @@ def progress(bench: Any, path: Path) -> Iterator[Callable[[int, str], None]]:
         yield advance
 
 
-def write(found: Any, bench: Any, output: str | Path) -> None:
+def write(found: Any, output: str | Path) -> None:
     """Writes a Comparison, on the lead host; results.json comes last."""
-    import jax
-
-    from memobert_jax import checkpoint, runtime, scores
-    from memobert_jax.classify import TRUNK
+    from memobert_jax import runtime, scores
     from memobert_jax.datasets import write_atomically
 
-    output = Path(output)
-    for arm, (description, params) in found.fitted.items():
-        params = params[TRUNK] if arm == "prompt" else params
-        params = jax.device_get(params) if jax.process_count() == 1 else params
-        checkpoint.save_params(output / arm, params, description)
     if not runtime.is_lead():
         return
     arrays = {name: array.astype(np.float32) for name, array in found.log_probs.items()}
     packed = io.BytesIO()
-    np.savez_compressed(
-        packed,
-        ids=np.array([clip.id for clip in bench.rows.clips]),
-        labels=bench.rows.labels,
-        subsets=np.array(bench.rows.subsets),
-        classes=np.array(bench.cfg.prompt.classes),
-        **arrays,
-    )
+    np.savez_compressed(packed, stamp=found.results["stamp"], **found.items, **arrays)
     files = {
         SCORES: packed.getvalue(),
         TABLE: (scores.table(found.results) + "\n").encode(),
         RESULTS: (json.dumps(found.results, indent=1) + "\n").encode(),
     }
     for name, data in files.items():
-        write_atomically(output / name, lambda path, data=data: Path(path).write_bytes(data))
+        write_atomically(Path(output) / name, lambda path, data=data: Path(path).write_bytes(data))
 
 
 def main(argv: Sequence[str]) -> None:
@@ -119,6 +122,10 @@ def main(argv: Sequence[str]) -> None:
 
     values = flags.FLAGS
     cfg = config.from_config_dict(config.EvaluateConfig, values.config)
+    cfg = config.from_mapping(
+        config.EvaluateConfig,
+        config.as_dict(cfg) | {"reproduce": (*cfg.reproduce, *values.reproduce)},
+    )
     runtime.quiet_libraries()
     runtime.cache_compilations()
     if values.distributed:
@@ -133,14 +140,16 @@ def main(argv: Sequence[str]) -> None:
             timeout_s=values.watch_timeout,
         )
     else:
-        results = evaluate(cfg, values.checkpoint, values.output)
+        typed = shlex.join(["python", "-m", "memobert_jax.evaluate", *sys.argv[1:]])
+        results = evaluate(cfg, values.checkpoint, values.output, typed)
         if runtime.is_lead():
             print(scores.table(results))
             print(f"\n{values.output}: {RESULTS}, {TABLE}, {SCORES}, {', '.join(_saved(values))}")
 
 
 def _saved(values: Any) -> list[str]:
-    return [path.name + "/" for path in sorted(Path(values.output).iterdir()) if path.is_dir()]
+    there = [path for path in sorted(Path(values.output).iterdir()) if path.is_dir()]
+    return [f"{path.name}/" for path in there]
 
 
 def run() -> None:
@@ -148,8 +157,16 @@ def run() -> None:
     from ml_collections import config_flags
 
     config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
-    flags.DEFINE_string("checkpoint", None, "checkpoint, folder of them, or work directory")
+    flags.DEFINE_string(
+        "checkpoint", None, "checkpoint, folder of them, or work directory; {fold}: a fold's number"
+    )
     flags.DEFINE_string("output", None, "folder of the results")
+    flags.DEFINE_list(
+        "reproduce",
+        [],
+        "refused practices to reproduce, with a stamp on every output: test_oracle (select on the "
+        "test part), seen_test (score clips that were seen before)",
+    )
     flags.DEFINE_bool("distributed", False, "join the other processes of this job")
     flags.DEFINE_bool("watch", False, "score each checkpoint of a running job, once")
     flags.DEFINE_list("watch_arms", ["zero_shot"], "arms that --watch scores")

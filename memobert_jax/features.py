@@ -124,6 +124,18 @@ class FeaturesDataset:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def normalised_on(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The clips that the normalisation of a features dataset was fitted on.
+
+    Returns:
+      `clips`: fingerprint of their clips dataset; `split`: its name, '' where it is not recorded.
+    """
+    if "normalised_on" in metadata:
+        return dict(metadata["normalised_on"])
+    made = metadata.get("settings", {}) | metadata.get("request", {})
+    return {"clips": metadata["clips_fingerprint"], "split": made.get("normalise_on", "")}
+
+
 def index_row(item: Mapping[str, Any], example: bytes) -> dict[str, Any]:
     """What the files beside the shards hold of one clip, JSON-able.
 

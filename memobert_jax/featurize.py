@@ -18,6 +18,8 @@ from absl import app, flags
 from memobert_jax import assembly, command, config, featurizer, reader, record
 from memobert_jax.assembly import Assembly, Shard
 from memobert_jax.config import EncodersConfig
+from memobert_jax.corpus import identity
+from memobert_jax.features import normalised_on
 from memobert_jax.featurizer import Featurizer
 
 _CLIPS_AT_ONCE = 32
@@ -86,7 +88,11 @@ def _reused(
     known = dict(metadata.get("weights", {}))
     known |= {modality: str(Path(path).resolve()) for modality, path in weights.items()}
     Featurizer(metadata["encoders"], metadata["normalisation"], known)  # refuses what it cannot
-    return {key: metadata[key] for key in ("encoders", "normalisation")} | {"weights": known}
+    return {
+        **{key: metadata[key] for key in ("encoders", "normalisation")},
+        "normalised_on": normalised_on(metadata),
+        "weights": known,
+    }
 
 
 def featurize(
@@ -136,9 +142,16 @@ def featurize(
         metadata = {name: builder.info.metadata.get(name, {}) for name in _FROM_CLIPS}
         metadata |= {"encoders": run.encoders, "normalisation": run.normalisation}
         metadata |= {"weights": weights, "clips_fingerprint": made_of["clips_fingerprint"]}
+        metadata |= {"dataset": identity(builder.info), "normalised_on": _normalised_on(made_of)}
         folder.finish(run.widths, metadata)
     folder.wait(lambda: False)
     return _summary(Path(output), folder, todo, seconds, len(mine) - len(todo))
+
+
+def _normalised_on(made_of: Mapping[str, Any]) -> dict[str, str]:
+    if "normalised_on" in made_of:
+        return made_of["normalised_on"]
+    return {"clips": made_of["clips_fingerprint"], "split": made_of["normalise_on"]}
 
 
 def _summary(output: Path, folder: Assembly, todo: Sequence[Shard], seconds: float, whole: int):

@@ -26,6 +26,14 @@ class Part(NamedTuple):
     batches: Sequence[Batch]
 
 
+class Room(NamedTuple):
+    """The most views of a train part and clips of a validation part in any fit of a program: all
+    have the shapes of the largest, so that one compilation serves them."""
+
+    train: int = 0
+    validation: int = 0
+
+
 class Fitted(NamedTuple):
     """The parameters that were kept.
 
@@ -74,6 +82,7 @@ def fit(
     seed: int,
     *,
     pull: float,
+    room: Room = Room(),  # noqa: B008 - immutable
     advance: Callable[[int], Any] = lambda steps: None,
 ) -> Fitted:
     """Both stages with every learning rate; what is kept was best on the validation part.
@@ -86,6 +95,7 @@ def fit(
       cfg: how long, how fast.
       seed: of the order of clips and of dropout.
       pull: towards the trunk at the start, see FitConfig.anchor.
+      room: of all fits that share the program.
       advance: told of steps of stage `all`, for a progress bar.
 
     Raises:
@@ -96,11 +106,14 @@ def fit(
     search.offer(start, seen.log_probs, stage="start", step=0, lr=0.0, train_loss=None)
     if cfg.top_steps and program.classifier.top_paths:
         states = _labelled(classify.score(program.score, start, *train), train.rows.labels)
+        clips = len(validation.rows.clips)
+        features = np.swapaxes(seen.features, 0, 1)
+        features = np.swapaxes(stages.pad(features, max(room.validation, clips)), 0, 1)
         for lr in cfg.top_lrs:
             search.since = 0
-            stage = stages.top_stage(program, start, *states, cfg, lr, seed)
+            stage = stages.top_stage(program, start, *states, cfg, lr, seed, room.train)
             for step, params, loss in stage:
-                log_probs = np.asarray(program.score_top(params, seen.features))
+                log_probs = np.asarray(program.score_top(params, features))[:, :clips]
                 search.offer(params, log_probs, stage="top", step=step, lr=lr, train_loss=loss)
                 if search.stuck:
                     break

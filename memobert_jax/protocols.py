@@ -1,237 +1,236 @@
 """Evaluation protocols: which clips are fitted on, selected on and scored, and nothing else.
 
-A protocol is a value: clip numbers by part, checked for leaks when it is made. Few-shot subsets
-are stratified and nested: with one seed, the subset of k clips a class lies inside that of k + 1.
+A protocol is a definition (`folds.py`, `published.py`) that has met a dataset: clip numbers by fold
+and part, checked for leaks when it is made.
 """
 
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax import record
-from memobert_jax.features import FeaturesDataset
+from memobert_jax import folds, leaks, record, targets
+from memobert_jax.corpus import Corpus
+from memobert_jax.folds import PARTS, Definition
+from memobert_jax.targets import Labels
 
-PARTS = ("train", "validation", "test")
+NO_PART = "no part"
 
 
-class Corpus:
-    """Splits of one features dataset, end to end under one numbering of clips."""
+class Fold(NamedTuple):
+    """parts: part -> i32 numbers of its usable clips; excluded: part, or NO_PART, -> reason ->
+    clips that cannot be used."""
 
-    def __init__(self, path: str | Path, splits: Iterable[str]):
-        self.path = Path(path)
-        self.splits = {name: FeaturesDataset(path, name) for name in dict.fromkeys(splits)}
-        sizes = [len(split) for split in self.splits.values()]
-        self._starts = np.cumsum([0, *sizes])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return next(iter(self.splits.values())).metadata
-
-    @property
-    def widths(self) -> dict[str, int]:
-        return next(iter(self.splits.values())).widths
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """Split -> fingerprint of its clips, encoders and normalisation."""
-        return {name: split.fingerprint for name, split in self.splits.items()}
-
-    def clips_of(self, split: str) -> np.ndarray:
-        """i32 numbers of the clips of a split."""
-        at = list(self.splits).index(split)
-        return np.arange(self._starts[at], self._starts[at + 1], dtype=np.int32)
-
-    @functools.lru_cache(maxsize=32)  # noqa: B019 - a corpus lives as long as the evaluation
-    def column(self, name: str) -> np.ndarray:
-        """A text, scalar or emotion field of all clips, [clips]."""
-        return np.array([value for split in self.splits.values() for value in split.column(name)])
-
-    def read(self, clip: int, names: Iterable[str]) -> dict[str, Any]:
-        """Fields of one clip."""
-        at = int(np.searchsorted(self._starts, clip, side="right")) - 1
-        return list(self.splits.values())[at].read(int(clip - self._starts[at]), names)
-
-    def labels(self, classes: Sequence[str]) -> np.ndarray:
-        """i32 [clips] index of each clip's emotion in `classes`; -1 for another or none.
-
-        Raises:
-          ValueError: for a class that is no canonical label name.
-        """
-        unknown = sorted(set(classes) - set(record.EMOTIONS))
-        if unknown:
-            raise ValueError(
-                f"prompt.classes names {unknown}; expected some of {', '.join(record.EMOTIONS)}"
-            )
-        place = {record.EMOTIONS.index(name): i for i, name in enumerate(classes)}
-        return np.array([place.get(int(e), -1) for e in self.column("emotion")], np.int32)
+    parts: Mapping[str, np.ndarray]
+    excluded: Mapping[str, Mapping[str, int]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Protocol:
-    """Clips by part.
+    """Clips by fold and part.
 
     Attributes:
-      name, version: what a result carries.
-      classes: canonical label names; every part holds each of them.
-      disjoint: columns of which no two parts share a value.
-      parts: those of PARTS that are needed -> i32 clip numbers of the corpus.
-      labels: i32 [clips of the corpus], index in `classes` or -1.
-      excluded: part -> reason -> clips that cannot be used.
-      source: dataset folder and fingerprints of its splits.
+      definition: how they are dealt out.
+      target, classes: what is predicted.
+      folds: at least one.
+      labels: of all clips of the corpus.
+      ids: str [clips of the corpus].
+      unchecked: column that must not be shared -> clips without a value in it.
+      source: dataset folder, name and version, splits and their fingerprints.
     """
 
-    name: str
-    version: int
+    definition: Definition
+    target: str
     classes: tuple[str, ...]
-    disjoint: tuple[str, ...]
-    parts: Mapping[str, np.ndarray]
-    labels: np.ndarray
-    excluded: Mapping[str, Mapping[str, int]]
+    folds: tuple[Fold, ...]
+    labels: Labels
+    ids: np.ndarray
+    unchecked: Mapping[str, int]
     source: Mapping[str, Any]
 
-    def counts(self, part: str) -> dict[str, int]:
-        """Clips of each class in a part."""
-        found = np.bincount(self.labels[self.parts[part]], minlength=len(self.classes))
-        return dict(zip(self.classes, found.tolist(), strict=True))
-
     @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def has(self, label: int, clips: np.ndarray) -> np.ndarray:
+        """bool [clips]: which of some clips have a class."""
+        found = self.labels.values[clips]
+        return found == label if found.ndim == 1 else found[:, label] == 1
+
+    def counts(self, part: str, fold: int = 0) -> dict[str, int]:
+        """Clips of each class in a part."""
+        clips = self.folds[fold].parts[part]
+        return {name: int(self.has(i, clips).sum()) for i, name in enumerate(self.classes)}
+
+    def digest(self, part: str, fold: int) -> str:
+        """12 hex digits of the ids and labels of a part."""
+        clips = self.folds[fold].parts[part]
+        pairs = zip(self.ids[clips].tolist(), self.labels.values[clips].tolist(), strict=True)
+        return _hash(sorted(pairs))
+
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """12 hex digits of everything that decides which clip is where."""
-        values = [self.name, self.version, self.classes, self.disjoint, self.source["splits"]]
-        values += [[part, clips.tolist()] for part, clips in sorted(self.parts.items())]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+        """12 hex digits of everything that decides which clip is where and what it is.
+
+        Features of other encoders have the same.
+        """
+        rules = self.definition
+        values = [rules.name, rules.version, rules.disjoint, rules.unseen]
+        return _hash(values + [self.fold_fingerprint(i) for i in range(len(self.folds))])
+
+    def fold_fingerprint(self, fold: int) -> str:
+        """12 hex digits of which clip is where in a fold and what it is."""
+        parts = sorted(self.folds[fold].parts)
+        return _hash([self.target, self.classes, [(p, self.digest(p, fold)) for p in parts]])
 
     def describe(self) -> dict[str, Any]:
         """JSON-able: what a result says of its protocol."""
+        rules = self.definition
         return {
-            "name": self.name,
-            "version": self.version,
+            "name": rules.name,
+            "version": rules.version,
             "fingerprint": self.fingerprint,
-            "disjoint": list(self.disjoint),
-            "clips": {part: self.counts(part) for part in self.parts},
-            "excluded": {part: dict(reasons) for part, reasons in self.excluded.items()},
+            "rule": rules.rule,
+            "disjoint": list(rules.disjoint),
+            "unseen": list(rules.unseen),
+            "target": self.target,
+            "classes": list(self.classes),
+            "folds": [
+                {
+                    "clips": {part: self.counts(part, i) for part in fold.parts},
+                    "excluded": {part: dict(found) for part, found in fold.excluded.items()},
+                    "digests": {part: self.digest(part, i) for part in fold.parts},
+                }
+                for i, fold in enumerate(self.folds)
+            ],
+            "unchecked": dict(self.unchecked),
             "source": dict(self.source),
         }
 
 
-def by_split(
+def _hash(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def make(
     corpus: Corpus,
-    splits: Mapping[str, str],
+    definition: Definition,
     classes: Sequence[str],
-    disjoint: Sequence[str],
+    *,
+    target: str = "emotion",
+    needed: Sequence[str] = PARTS,
+    test_oracle: bool = False,
 ) -> Protocol:
-    """The protocol that the dataset's own splits make.
+    """A definition applied to the clips of a dataset.
 
     Args:
-      corpus: with those splits.
-      splits: part -> name of its split; parts that are not needed may be left out.
-      classes: canonical label names; clips of other emotions are left out and counted.
-      disjoint: columns of which no two parts may share a value.
+      corpus: its clips.
+      definition: how they are dealt out.
+      classes: names of the classes, in order.
+      target: what is predicted, one of `config.TARGETS`.
+      needed: parts that are used: each must hold every class.
+      test_oracle: select on the test part, as several publications do; what comes of it must be
+        stamped.
 
     Raises:
-      ValueError: for a leak, an empty part, or a part without one of the classes.
+      ValueError: for another dataset, target or classes than those of the definition, for a leak,
+        an empty part, or a part without one of the classes.
     """
-    labels = corpus.labels(classes)
-    everything = {part: corpus.clips_of(split) for part, split in splits.items()}
+    folds.check_dataset(definition, corpus.dataset, corpus.path)
+    folds.check_classes(definition, target, classes)
+    emotions = [record.EMOTIONS[n] for n in np.unique(corpus.column("emotion")) if n >= 0]
+    where = f"{corpus.path} (config {corpus.dataset['config'] or 'not recorded'})"
+    folds.check_emotions(definition, emotions, where)
+    labels = targets.read(corpus, target, classes)
+    why = _unusable(corpus, definition, labels)
+    given = definition.folds(corpus.column)
+    dealt = [_deal(corpus, definition, fold) for fold in given]
+    for parts in dealt:
+        if test_oracle:
+            parts["validation"] = parts["test"]
+        leaks.check(corpus, parts, definition, same=("validation", "test") if test_oracle else ())
+    leaks.check_tested_once(corpus, [parts["test"] for parts in dealt if "test" in parts])
+    everyone = np.unique(np.concatenate([clips for parts in dealt for clips in parts.values()]))
+    groups = dict.fromkeys((*definition.disjoint, *definition.unseen))
+    missing = {name: int((corpus.column(name)[everyone] == "").sum()) for name in groups}
     protocol = Protocol(
-        name="by_split",
-        version=1,
+        definition=definition,
+        target=target,
         classes=tuple(classes),
-        disjoint=tuple(disjoint),
-        parts={part: clips[labels[clips] >= 0] for part, clips in everything.items()},
+        folds=tuple(_fold(corpus, definition, parts, why) for parts in dealt),
         labels=labels,
-        excluded={part: _excluded(corpus, clips, labels) for part, clips in everything.items()},
+        ids=corpus.column("id"),
+        unchecked={name: count for name, count in missing.items() if count},
         source={
             "path": str(corpus.path),
-            "splits": dict(splits),
+            "dataset": corpus.dataset,
+            "splits": list(corpus.splits),
             "fingerprints": corpus.fingerprints,
         },
     )
-    check_leaks(corpus, everything, disjoint)
-    for part in splits:
-        _check_classes(protocol, part, splits[part])
+    for number, part in itertools.product(range(len(given)), needed):
+        _check_part(protocol, number, part, given[number].get(part, ()))
     return protocol
 
 
-def _excluded(corpus: Corpus, clips: np.ndarray, labels: np.ndarray) -> dict[str, int]:
-    emotions = corpus.column("emotion")[clips[labels[clips] < 0]]
-    names = Counter(
-        "no label" if emotion < 0 else f"label {record.EMOTIONS[emotion]} is not among the classes"
-        for emotion in emotions.tolist()
-    )
-    return dict(sorted(names.items()))
+def _unusable(corpus: Corpus, definition: Definition, labels: Labels) -> np.ndarray:
+    """str [clips]: why a clip cannot be used, '' if it can."""
+    why = labels.why.astype(object)
+    for modality in definition.needs:
+        why[~corpus.has(modality) & (why == "")] = f"no {modality}"
+    why[corpus.empty & (why == "")] = "no modality"
+    if definition.ids:
+        pattern = re.compile(definition.ids)
+        other = [not pattern.search(name) for name in corpus.column("id").tolist()]
+        why[np.array(other, bool)] = f"id does not match {definition.ids}"
+    return why
 
 
-def check_leaks(corpus: Corpus, parts: Mapping[str, np.ndarray], disjoint: Sequence[str]) -> None:
-    """Raises ValueError, with the offending values, if two parts share a clip or a group."""
-    for column in ("id", *disjoint):
-        values = corpus.column(column)
-        groups = {part: Counter(values[clips].tolist()) for part, clips in parts.items()}
-        names = list(parts)
-        for i, one in enumerate(names):
-            for other in names[i + 1 :]:
-                shared = sorted((groups[one].keys() & groups[other].keys()) - {""})
-                if shared:
-                    _refuse_leak(column, one, other, shared, groups[other])
+def _deal(corpus: Corpus, definition: Definition, fold: Mapping[str, Sequence[str]]) -> dict:
+    """Part -> i32 numbers of all its clips, usable or not."""
+    values = corpus.column(definition.by)
+    there = set(corpus.splits) if definition.by == "split" else set(values.tolist())
+    for part, names in fold.items():
+        if absent := [name for name in names if name not in there or not name]:
+            raise ValueError(
+                f"protocol {definition.name}: the {part} part names {definition.by} "
+                f"{leaks.some(absent)}, of which {corpus.path} has no clip"
+            )
+    return {part: np.flatnonzero(np.isin(values, names)).astype(np.int32)
+            for part, names in fold.items()}  # fmt: skip
 
 
-def _refuse_leak(column: str, one: str, other: str, shared: list, counts: Counter) -> None:
-    clips = sum(counts[value] for value in shared)
-    shown = ", ".join(map(repr, shared[:5])) + (", ..." if len(shared) > 5 else "")
-    advice = (
-        "give three different splits"
-        if column == "id"
-        else f"split the data by {column}, or, if that is what you want to measure, leave "
-        f"{column!r} out of evaluate's `disjoint`"
-    )
-    raise ValueError(
-        f"the parts {one} and {other} share {len(shared)} values of {column} ({shown}; {clips} "
-        f"clips of {other}): {advice}"
-    )
+def _fold(
+    corpus: Corpus, definition: Definition, parts: Mapping[str, np.ndarray], why: np.ndarray
+) -> Fold:
+    excluded = {part: dict(sorted(Counter(why[clips][why[clips] != ""].tolist()).items()))
+                for part, clips in parts.items()}  # fmt: skip
+    left = len(corpus) - len(np.unique(np.concatenate(list(parts.values()))))
+    if left and definition.by != "split":
+        excluded[NO_PART] = {f"{definition.by} is in no part": left}
+    return Fold({part: clips[why[clips] == ""] for part, clips in parts.items()}, excluded)
 
 
-def _check_classes(protocol: Protocol, part: str, split: str) -> None:
-    counts = protocol.counts(part)
+def _check_part(protocol: Protocol, fold: int, part: str, names: Sequence[str]) -> None:
+    counts = protocol.counts(part, fold)
     missing = [name for name, count in counts.items() if not count]
+    where = f"the {part} part ({protocol.definition.by} {leaks.some(names) or 'without a name'})"
+    where = f"fold {fold}: {where}" if len(protocol.folds) > 1 else where
+    left_out = f"(left out: {protocol.folds[fold].excluded[part] or 'nothing'})"
     if len(missing) == len(counts):
         raise ValueError(
-            f"the {part} part is empty: split {split!r} of {protocol.source['path']} has no clip "
-            f"of {', '.join(counts)} (left out: {dict(protocol.excluded[part]) or 'nothing'})"
+            f"{where} is empty: {protocol.source['path']} has no clip of {', '.join(counts)} in it "
+            f"{left_out}"
         )
     if missing:
         raise ValueError(
-            f"the {part} part (split {split!r}) has no clip of {', '.join(missing)}; it has "
-            f"{counts}: take the class out of prompt.classes and prompt.label_words, or add clips"
+            f"{where} has no clip of {', '.join(missing)}; it has {counts} {left_out}: take the "
+            "class out of prompt.classes and prompt.label_words, or add clips"
         )
-
-
-def few_shot(protocol: Protocol, per_class: int, seed: int) -> np.ndarray:
-    """i32 clip numbers: `per_class` of each class from the train part; 0: all of it.
-
-    Raises:
-      ValueError: if a class has fewer clips.
-    """
-    train = protocol.parts["train"]
-    if not per_class:
-        return train
-    counts = protocol.counts("train")
-    short = {name: count for name, count in counts.items() if count < per_class}
-    if short:
-        raise ValueError(
-            f"fit.per_class = {per_class}, but the train part has only {short}: lower per_class"
-        )
-    drawn = []
-    for label in range(len(protocol.classes)):
-        clips = train[protocol.labels[train] == label]
-        drawn.append(np.random.default_rng([seed, label]).permutation(clips)[:per_class])
-    return np.sort(np.concatenate(drawn))

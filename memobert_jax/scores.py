@@ -125,11 +125,14 @@ def below_zero_shot(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
 def table(results: Mapping[str, Any]) -> str:
     """The UAR of all arms and subsets beside chance and the best possible, for the console."""
     subsets = [*results["config"]["subsets"], "mean"]
-    lines = [_line("UAR in %", subsets)]
+    lines = [f"*** {results['stamp']} ***"] if results["stamp"] else []
+    lines.append(_line("UAR in %", subsets))
     lines.append(_line("chance", [_percent(results["chance"])] * len(subsets)))
     for arm, found in results["arms"].items():
-        cells = [_cell(found["summary"]["uar"][name]) for name in subsets]
-        lines.append(_line(NAMES[arm], cells))
+        few_shot = found["sizes"] if len(found["sizes"]) > 1 else []
+        for name, size in [(NAMES[arm], found), *((_few(size), size) for size in few_shot)]:
+            cells = [_cell(size["summary"]["uar"][subset]) for subset in subsets]
+            lines.append(_line(name, cells))
     if results["ceilings"]:
         best = [results["ceilings"].get(name) for name in subsets[:-1]]
         best.append(None if None in best else float(np.mean(best)))
@@ -139,6 +142,13 @@ def table(results: Mapping[str, Any]) -> str:
 
 def _line(name: str, cells: Sequence[str]) -> str:
     return f"{name:<29}" + "".join(f"{cell:>10}" for cell in cells)
+
+
+def _few(size: Mapping[str, Any]) -> str:
+    given = size["per_class"]
+    if given == 0:
+        return "  fitted on all clips"
+    return f"  fitted on {given}" + ("" if isinstance(given, str) else " a class")
 
 
 def _percent(value: float | None) -> str:
@@ -151,11 +161,13 @@ def _cell(spread: Mapping[str, Any]) -> str:
 
 
 def _notes(results: Mapping[str, Any]) -> list[str]:
-    clips = results["protocol"]["clips"]
-    part = results["scored_part"]
+    folds, part = results["protocol"]["folds"], results["scored_part"]
+    clips = sum(sum(fold["clips"][part].values()) for fold in folds)
+    over = f" in {len(folds)} folds" if len(folds) > 1 else ""
     notes = [
-        f"{part}: {sum(clips[part].values())} clips; runs: "
-        + ", ".join(f"{arm} {len(found['runs'])}" for arm, found in results["arms"].items())
+        f"{part}: {clips} clips{over}; runs: "
+        + ", ".join(f"{arm} {len(found['runs'])}" for arm, found in results["arms"].items()),
+        _origin(results),
     ]
     for arm, found in results["arms"].items():
         if arm != "head":
@@ -168,10 +180,21 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
     for subset, counts in results["views"].items():
         if counts["no modality of the subset"] or counts["a modality missing"]:
             notes.append(f"{subset}: " + ", ".join(f"{n} {why}" for why, n in counts.items()))
-    for where, reasons in results["protocol"]["excluded"].items():
-        if reasons:
-            notes.append(f"{where}: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
+    for number, fold in enumerate(folds):
+        for where, reasons in fold["excluded"].items():
+            if reasons:
+                where = f"fold {number}, {where}" if len(folds) > 1 else where
+                notes.append(f"{where}: " + ", ".join(f"{n} {why}" for why, n in reasons.items()))
     return notes + results["warnings"]
+
+
+def _origin(results: Mapping[str, Any]) -> str:
+    protocol, seeds = results["protocol"], results["config"]["seeds"]
+    return (
+        f"protocol {protocol['name']} version {protocol['version']} ({protocol['fingerprint']}), "
+        f"checkpoint {', '.join(results['checkpoint']['paths'])}, seeds "
+        f"{', '.join(map(str, seeds))}, git {results['git'] or 'not known'}"
+    )
 
 
 _NOT_BELOW = "not below zero-shot on any subset"

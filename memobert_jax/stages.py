@@ -175,6 +175,12 @@ def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Progr
     )
 
 
+def pad(values: np.ndarray, length: int, value: float = 0) -> np.ndarray:
+    """An array [n, ...] as [length, ...], so that parts of several sizes share one program."""
+    more = [(0, length - len(values))] + [(0, 0)] * (values.ndim - 1)
+    return np.pad(values, more, constant_values=value)
+
+
 def draw(items: int, size: int, step: int, seed: int) -> list[int]:
     """Items of a step: all of them in epoch after epoch, each epoch in its own order."""
     places = range(step * size, (step + 1) * size)
@@ -193,16 +199,24 @@ def top_stage(
     cfg: FitConfig,
     lr: float,
     seed: int,
+    room: int = 0,
 ) -> Progress:
     """Stage `top`, on hidden states f32 [n, hidden] with labels i32 [n].
+
+    `room` is the most that n may be: parts of fewer states are padded to it, and cost no program of
+    their own.
 
     Raises:
       FloatingPointError: if the loss is not finite.
     """
-    state, size = program.start_top(params), min(cfg.top_batch, len(labels))
+    room = max(room, len(labels))
+    size, width = (min(cfg.top_batch, items) for items in (len(labels), room))
+    features, labels, items = pad(features, room + 1), pad(labels, room + 1, -1), len(labels)
+    state = program.start_top(params)
     for first in range(0, cfg.top_steps, cfg.eval_every):
         last = min(first + cfg.eval_every, cfg.top_steps)
-        picked = np.array([draw(len(labels), size, k, seed) for k in range(first, last)], np.int32)
+        drawn = [draw(items, size, k, seed) for k in range(first, last)]
+        picked = pad(np.array(drawn, np.int32).T, width, room).T
         state, loss = program.fit_top(state, params, features, labels, picked, np.float32(lr))
         yield last, _put(params, state.params), _finite(loss, "top", last)
 

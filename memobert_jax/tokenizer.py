@@ -6,6 +6,7 @@ on features datasets.
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -38,6 +39,11 @@ class Tokenizer:
 
     def __repr__(self) -> str:
         return f"{self.pieces.kind} of {self.vocab_size} pieces, fingerprint {self.fingerprint}"
+
+    @property
+    def of_bert(self) -> bool:
+        """Whether it is the WordPiece of a BERT, not trained here."""
+        return isinstance(self.pieces, wordpieces.WordPieces)
 
     @property
     def vocab_size(self) -> int:
@@ -128,6 +134,25 @@ def save(tokenizer: Tokenizer, path: str | Path) -> None:
     partial.replace(path)
 
 
+def save_sources(tokenizer: Tokenizer, path: str | Path, found: list[dict[str, str]]) -> None:
+    """Writes beside a tokenizer what it was trained on: path, split and fingerprint of each."""
+    said = {"tokenizer": tokenizer.fingerprint, "sources": found}
+    _beside(path).write_text(json.dumps(said, indent=1) + "\n", "utf-8")
+
+
+def sources(path: str | Path, fingerprint: str) -> list[dict[str, str]] | None:
+    """What the tokenizer of that fingerprint was trained on; None if that is not recorded."""
+    try:
+        said = json.loads(_beside(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return said["sources"] if said["tokenizer"] == fingerprint else None
+
+
+def _beside(path: str | Path) -> Path:
+    return Path(f"{path}.sources.json")
+
+
 def main() -> None:
     """Command line."""
     parser = command.parser(__doc__)
@@ -142,9 +167,15 @@ def main() -> None:
 
     from memobert_jax.features import FeaturesDataset
 
-    texts = [t for folder in args.input for t in FeaturesDataset(folder, args.split).texts()]
+    splits = [FeaturesDataset(folder, args.split) for folder in args.input]
+    texts = [text for split in splits for text in split.texts()]
     tokenizer = train(texts, args.vocab_size, args.label_words)
     save(tokenizer, args.output)
+    found = [
+        {"path": str(split.path.absolute()), "split": split.split, "fingerprint": split.fingerprint}
+        for split in splits
+    ]
+    save_sources(tokenizer, args.output, found)
     print(f"{tokenizer.vocab_size} pieces from {len(texts)} texts -> {args.output}")
 
 

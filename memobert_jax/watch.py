@@ -12,9 +12,11 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from memobert_jax import arms, checkpoint, runtime, scores
@@ -94,7 +96,7 @@ class _Watcher:
         metadata = checkpoint.metadata(path)
         if self.bench is None:
             self.bench = Workbench(self.cfg, metadata, scored="validation")
-        results = arms.compare(self.bench, path).results
+        results = arms.compare(self.bench, [path] * len(self.bench.folds)).results
         run = metadata["config"]
         line = {
             "step": step,
@@ -105,10 +107,15 @@ class _Watcher:
                 for arm, found in results["arms"].items()
             },
             "losses": {
-                arm: {name: one["loss"] for name, one in found["runs"][0]["subsets"].items()}
+                arm: {subset: _loss(found["runs"], subset) for subset in self.cfg.subsets}
                 for arm, found in results["arms"].items()
             },
-            "protocol": results["protocol"]["fingerprint"],
+            "protocol": {
+                key: results["protocol"][key] for key in ("name", "version", "fingerprint")
+            },
+            "checkpoint": results["checkpoint"]["path"],
+            "seeds": results["config"]["seeds"],
+            "git": results["git"],
             "seconds": results["seconds"],
         }
         if runtime.is_lead():
@@ -116,3 +123,10 @@ class _Watcher:
                 file.write(json.dumps(line) + "\n")
             print(f"step {step}\n{scores.table(results)}\n", flush=True, file=sys.stdout)
         return line
+
+
+def _loss(runs: Sequence[Mapping[str, Any]], subset: str) -> float | None:
+    """Mean loss of a subset over the runs in which it was scored."""
+    found = [run["subsets"][subset]["loss"] for run in runs]
+    found = [loss for loss in found if loss is not None]
+    return float(np.mean(found)) if found else None

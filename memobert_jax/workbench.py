@@ -1,11 +1,10 @@
 """What an evaluation needs and makes once: data, prompt, rows and compiled programs.
 
-It serves every arm, every seed and every checkpoint of the same model.
+It serves every arm, fold, seed, few-shot size and every checkpoint of the same model.
 """
 
 import dataclasses
 import functools
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import checkpoint, classify, protocols, sharding, stages, views
+from memobert_jax import (
+    checkpoint,
+    classify,
+    fewshot,
+    folds,
+    protocols,
+    published,
+    sharding,
+    stages,
+    views,
+)
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK
 from memobert_jax.config import EvaluateConfig
+from memobert_jax.corpus import Corpus
 from memobert_jax.featurizer import finite
-from memobert_jax.fit import Part
+from memobert_jax.fewshot import Run
+from memobert_jax.fit import Part, Room
 from memobert_jax.prompts import Prompt
 from memobert_jax.state import Params
 
@@ -41,7 +52,7 @@ def longest_of(
     return views.Longest(*(value or trained[name] for name, value in given.items()))
 
 
-def check_features(metadata: Mapping[str, Any], corpus: protocols.Corpus) -> None:
+def check_features(metadata: Mapping[str, Any], corpus: Corpus) -> None:
     """Raises ValueError if the features are not made as those of the checkpoint were."""
     for key in ("encoders", "normalisation"):
         if corpus.metadata[key] != metadata[key]:
@@ -71,7 +82,7 @@ class Workbench:
     Attributes:
       protocol: which clips are where.
       clips: clip number -> Clip, of all parts that are used.
-      rows: the views that are scored.
+      layout: the shapes of all rows, made from all clips once.
 
     Raises:
       ValueError: for data, prompt, protocol or mesh that do not fit; the message says which.
@@ -89,24 +100,29 @@ class Workbench:
         self.prompt = Prompt(cfg.prompt, checkpoint.tokenizer_of(metadata))
         self.longest = longest_of(metadata, cfg.max_text, cfg.max_face, cfg.max_speech)
         self.prompt.check_room(self.longest.text)
-        parts = dict.fromkeys((*self._fit_parts(), scored))
-        splits = {part: getattr(cfg, f"{part}_split") for part in parts}
-        self.corpus = protocols.Corpus(cfg.source, splits.values())
+        self.parts = tuple(dict.fromkeys((*self._fit_parts(), scored)))
+        self.corpus, self.protocol = self._deal()
         check_features(metadata, self.corpus)
-        self.protocol = protocols.by_split(self.corpus, splits, cfg.prompt.classes, cfg.disjoint)
+        if self.protocol.labels.values.ndim > 1:
+            raise ValueError(
+                f"target {cfg.target} may give a clip several classes; a fit takes one class a clip"
+            )
         self.train_clips = {
-            seed: protocols.few_shot(self.protocol, cfg.fit.per_class, seed)
-            for _, seed in self.runs()
+            run.subset: fewshot.few_shot(self.protocol, run.size, run.subset_seed, run.fold)
+            for run in self.runs()
         }
         self.clips = self._read()
         lengths = views.lengths_of(self.clips.values(), cfg.subsets)
         widths = Widths(self.corpus.widths["face"], 0, self.corpus.widths["speech"])
         self.layout = views.layout_for(lengths, widths, cfg.row_width)
-        self.rows = self._rows(self.protocol.parts[scored])
 
     @property
     def fitted_arms(self) -> tuple[str, ...]:
         return tuple(arm for arm in self.cfg.arms if arm != "zero_shot")
+
+    @property
+    def folds(self) -> range:
+        return range(len(self.protocol.folds))
 
     def _fit_parts(self) -> tuple[str, ...]:
         if self.fitted_arms:
@@ -114,19 +130,40 @@ class Workbench:
             return ("train", "validation")
         return ()
 
-    def runs(self) -> list[tuple[int, int]]:
-        """(seed, subset seed) of every run of a fitted arm."""
-        cfg = self.cfg
-        if not self.fitted_arms:
-            return []
-        if not cfg.fit.subset_seeds:
-            return [(seed, seed) for seed in cfg.seeds]
-        return list(itertools.product(cfg.seeds, cfg.fit.subset_seeds))
+    def _deal(self) -> tuple[Corpus, protocols.Protocol]:
+        cfg, oracle = self.cfg, "test_oracle" in self.cfg.reproduce
+        if oracle and self.scored != "test":
+            raise ValueError("--reproduce=test_oracle selects on the test part: not with --watch")
+        if cfg.protocol == "by_split":
+            skipped = "validation" if oracle else ""
+            splits = {part: getattr(cfg, f"{part}_split") for part in self.parts if part != skipped}
+            definition = folds.by_split(splits, cfg.disjoint)
+            corpus = Corpus(cfg.source, splits.values())
+        else:
+            definition, corpus = published.find(cfg.protocol), Corpus(cfg.source)
+        return corpus, protocols.make(
+            corpus,
+            definition,
+            cfg.prompt.classes,
+            target=cfg.target,
+            needed=self.parts,
+            test_oracle=oracle,
+        )
+
+    def runs(self, fold: int | None = None) -> list[Run]:
+        """Every run of a fitted arm, of one fold or of all."""
+        found = self.folds if fold is None else [fold]
+        return fewshot.runs(self.cfg, found) if self.fitted_arms else []
 
     def _read(self) -> dict[int, views.Clip]:
-        parts = [clips for part, clips in self.protocol.parts.items() if part != "train"]
+        parts = [
+            clips
+            for fold in self.protocol.folds
+            for part, clips in fold.parts.items()
+            if part in self.parts and part != "train"
+        ]
         numbers = np.unique(np.concatenate([*parts, *self.train_clips.values()])).tolist()
-        labels, prompt = self.protocol.labels, self.prompt
+        labels, prompt = self.protocol.labels.values, self.prompt
         clips, broken = {}, []
         for n in numbers:
             item = self.corpus.read(n, views.FIELDS)
@@ -144,7 +181,12 @@ class Workbench:
     def _rows(self, numbers: np.ndarray) -> views.Rows:
         return views.Rows([self.clips[n] for n in numbers.tolist()], self.cfg.subsets, self.layout)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - a workbench lives as long as its process
+    @functools.cache  # noqa: B019 - a workbench lives as long as its process
+    def rows(self, fold: int) -> views.Rows:
+        """The views that are scored in a fold."""
+        return self._rows(self.protocol.folds[fold].parts[self.scored])
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - as above
     def program(self, kind: str) -> stages.Program:
         """The compiled `prompt` or `head`."""
         model = dataclasses.replace(
@@ -156,14 +198,25 @@ class Workbench:
             classifier = classify.prompt_classifier(model, self.prompt.label_ids)
         return stages.compile_program(classifier, self.cfg.fit, self.mesh)
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
-    def train(self, subset_seed: int) -> Part:
-        """The few-shot clips of a run."""
-        return self._part(self.train_clips[subset_seed])
-
     @functools.cached_property
-    def validation(self) -> Part:
-        return self._part(self.protocol.parts["validation"])
+    def room(self) -> Room:
+        """What the fits of all folds and sizes need."""
+        validation = [len(fold.parts.get("validation", ())) for fold in self.protocol.folds]
+        train = max(map(len, self.train_clips.values()), default=0)
+        return Room(train * len(self.cfg.subsets), max(validation))
+
+    def train(self, run: Run) -> Part:
+        """The clips that a run is fitted on."""
+        return self._train(run.subset)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
+    def _train(self, subset: tuple) -> Part:
+        return self._part(self.train_clips[subset])
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
+    def validation(self, fold: int) -> Part:
+        """The clips that a fold is selected on."""
+        return self._part(self.protocol.folds[fold].parts["validation"])
 
     def _part(self, numbers: np.ndarray) -> Part:
         rows = self._rows(numbers)
@@ -182,7 +235,8 @@ class Workbench:
         shardings = classifier.shardings(self.mesh)[TRUNK]
         return checkpoint.load_params(path, classifier.shapes[TRUNK], shardings)
 
-    def score(self, kind: str, params: Params) -> np.ndarray:
-        """Log-probabilities f32 [subsets, clips, classes] of the scored part."""
-        batches = classify.global_batches(self.rows, self.cfg.batch_rows, self.mesh)
-        return classify.score(self.program(kind).score, params, self.rows, batches).log_probs
+    def score(self, kind: str, params: Params, fold: int) -> np.ndarray:
+        """Log-probabilities f32 [subsets, clips, classes] of the scored part of a fold."""
+        rows = self.rows(fold)
+        batches = classify.global_batches(rows, self.cfg.batch_rows, self.mesh)
+        return classify.score(self.program(kind).score, params, rows, batches).log_probs

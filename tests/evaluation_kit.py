@@ -24,7 +24,7 @@ from memobert_jax.tokenizer import Tokenizer
 
 LONGEST = views.Longest(32, 20, 40)
 FIT = FitConfig(
-    per_class=4,
+    per_class=(4,),
     top_steps=40,
     top_lrs=(1e-2,),
     steps=40,

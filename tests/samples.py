@@ -54,12 +54,21 @@ def clip(
 
 
 def dataset(
-    folder: Path, sizes: dict[str, int] | None = None, *, widths=None, metadata=None, **fields
+    folder: Path,
+    sizes: dict[str, int] | None = None,
+    *,
+    widths=None,
+    metadata=None,
+    first: int = 0,
+    **fields,
 ) -> Path:
-    """Writes a features dataset with `sizes` clips a split (default: train 48, validation 16)."""
+    """Writes a features dataset with `sizes` clips a split (default: train 48, validation 16).
+
+    Clips are numbered from `first`.
+    """
     rng = np.random.default_rng(0)
     sizes = sizes or {"train": 48, "validation": 16}
-    splits, first = {}, 0
+    splits = {}
     for split, size in sizes.items():
         splits[split] = [clip(i, rng, widths=widths, **fields) for i in range(first, first + size)]
         first += size

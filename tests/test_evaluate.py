@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import samples
 
-from memobert_jax import arms, checkpoint, evaluate, features, scores, workbench
+from memobert_jax import arms, checkpoint, evaluate, features, fits, results, scores, workbench
 from memobert_jax.config import ARMS, EvaluateConfig, MeshConfig, PromptConfig
 
 SIZES = {"train": 32, "validation": 16, "test": 24}
-FIT = dataclasses.replace(kit.FIT, per_class=8)
+FIT = dataclasses.replace(kit.FIT, per_class=(8,))
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -55,7 +55,10 @@ def test_results_say_where_they_come_from(evaluated, run):
     results, _ = evaluated
     assert results["checkpoint"]["step"] == 7
     assert results["checkpoint"]["path"].endswith(f"{run.name}/checkpoints/7")
-    assert results["protocol"]["clips"]["test"] == dict.fromkeys(samples.CLASSES, 6)
+    (fold,) = results["protocol"]["folds"]
+    assert fold["clips"]["test"] == dict.fromkeys(samples.CLASSES, 6)
+    assert results["protocol"]["name"] == "by_split"
+    assert (results["format"], results["stamp"], results["warnings"]) == (2, "", [])
     assert results["config"]["seeds"] == [0, 1]
     assert results["chance"] == 0.25
     assert results["majority"]["uar"] == pytest.approx(0.25)
@@ -71,8 +74,12 @@ def test_every_arm_is_scored_for_every_seed_on_the_same_clips(evaluated):
         "head": 2,
         "random_init": 2,
     }
-    for found in results["arms"].values():
+    for arm, found in results["arms"].items():
         for one in found["runs"]:
+            assert one["fold"] == 0
+            assert (one["per_class"], one["train_clips"]) == (
+                (None, 0) if arm == "zero_shot" else (8, 32)
+            )
             assert {s["scored"] for s in one["subsets"].values()} == {24}
             assert all(np.sum(s["confusion"]) == 24 for s in one["subsets"].values())
 
@@ -94,11 +101,15 @@ def test_the_files_hold_what_was_returned(evaluated):
 def test_the_scores_of_every_clip_are_kept(evaluated):
     results, output = evaluated
     with np.load(output / "scores.npz", allow_pickle=False) as kept:
-        names = {f"{arm}-{seed}-{seed}" for arm in results["arms"] for seed in (0, 1)}
-        runs = names - {"zero_shot-0-0", "zero_shot-1-1"} | {"zero_shot"}
-        assert set(kept.files) == runs | {"ids", "labels", "subsets", "classes"}
+        fitted = ("prompt", "head", "random_init")
+        runs = {f"{arm}-{seed}-{seed}-8" for arm in fitted for seed in (0, 1)} | {"zero_shot"}
+        items = {"ids", "labels", "speakers", "genders", "fold", "subsets", "classes", "stamp"}
+        assert set(kept.files) == runs | items
         assert kept["ids"][0] == "clip48"
-        again = scores.measure(kept["head-1-1"][2], kept["labels"])
+        assert kept["speakers"][0] == "speaker6"
+        assert kept["fold"].tolist() == [0] * 24
+        assert str(kept["stamp"]) == ""
+        again = scores.measure(kept["head-1-1-8"][2], kept["labels"])
     recorded = results["arms"]["head"]["runs"][1]["subsets"]["TFS"]
     assert again == recorded
 
@@ -139,14 +150,15 @@ def test_a_subset_seed_and_a_training_seed_are_crossed(data, run):
     fit = dataclasses.replace(FIT, subset_seeds=(5, 6))
     cfg = dataclasses.replace(configured(data), fit=fit)
     bench = workbench.Workbench(cfg, checkpoint.metadata(checkpoint.resolve(run)))
-    assert bench.runs() == [(0, 5), (0, 6), (1, 5), (1, 6)]
-    assert set(bench.train_clips) == {5, 6}
+    found = [(run.seed, run.subset_seed) for run in bench.runs()]
+    assert sorted(found) == [(0, 5), (0, 6), (1, 5), (1, 6)]
+    assert {subset for _, subset, _ in bench.train_clips} == {5, 6}
 
 
 def test_zero_shot_alone_needs_no_other_part(tmp_path, run, data):
-    lone = samples.dataset(tmp_path / "lone", {"test": 8}, emotional=False)
+    lone = samples.dataset(tmp_path / "lone", {"test": 8}, first=200, emotional=False)
     results = evaluate.evaluate(configured(lone, arms=("zero_shot",)), run, tmp_path / "out")
-    assert set(results["protocol"]["clips"]) == {"test"}
+    assert set(results["protocol"]["folds"][0]["clips"]) == {"test"}
     assert results["majority"] is None
 
 
@@ -185,11 +197,53 @@ def test_features_of_another_width_are_refused(tmp_path, run):
         evaluate.evaluate(configured(other), run, tmp_path / "out")
 
 
-def test_scoring_clips_of_the_pre_training_is_said(tmp_path, run, data):
+def test_clips_of_the_pre_training_are_scored_under_a_stamp_or_not_at_all(tmp_path, run, data):
     cfg = configured(data, arms=("zero_shot",), test_split="train")
+    with pytest.raises(ValueError, match=r"pre-training saw 32 clips of test \('clip0'"):
+        evaluate.evaluate(cfg, run, tmp_path)
+    cfg = dataclasses.replace(cfg, reproduce=("seen_test",))
     results = evaluate.evaluate(cfg, run, tmp_path)
-    assert any("pre-trained on the clips of the test part" in w for w in results["warnings"])
-    assert "pre-trained on the clips of the test part" in (tmp_path / "table.txt").read_text()
+    stamp = "TEST CLIPS WERE SEEN BEFORE by pre-training (--reproduce=seen_test)"
+    assert results["stamp"] == stamp
+    assert any("pre-training saw 32 clips" in line for line in results["warnings"])
+    assert (tmp_path / "table.txt").read_text().startswith(f"*** {stamp} ***\n")
+    with np.load(tmp_path / "scores.npz", allow_pickle=False) as kept:
+        assert str(kept["stamp"]) == stamp
+
+
+def test_the_same_again_repeats_no_fit_and_another_configuration_all(
+    evaluated, data, run, ceilings, monkeypatch
+):
+    results, output = evaluated
+    monkeypatch.setattr(arms, "_run", None)
+    again = evaluate.evaluate(configured(data, ceilings=ceilings), run, output)
+    assert again["fits_reused"] == 7
+    for name in ("arms", "protocol", "majority", "views"):
+        assert again[name] == results[name]
+
+
+def keys_of(cfg, run):
+    path = checkpoint.resolve(run)
+    bench = workbench.Workbench(cfg, checkpoint.metadata(path))
+    return fits.keys_of(bench, [path], arms._plan(bench))
+
+
+def test_a_fit_is_found_by_all_that_decides_it(data, run, tmp_path):
+    cfg = configured(data)
+    keys = keys_of(cfg, run)
+    assert len(set(keys.values())) == 7
+    fewer = keys_of(dataclasses.replace(cfg, seeds=(1,), arms=("head",)), run)
+    assert set(fewer.values()) < set(keys.values())
+    other = kit.save(tmp_path, kit.params(1), data, step=7, steps=9)
+    sections = {
+        "fit": dataclasses.replace(FIT, lrs=(1e-3,)),
+        "prompt": PromptConfig(template="{text} it is [MASK] ."),
+    }
+    changed = [keys_of(dataclasses.replace(cfg, **{k: v}), run) for k, v in sections.items()]
+    changed += [keys_of(dataclasses.replace(cfg, max_text=20), run), keys_of(cfg, other)]
+    changed.append(keys_of(dataclasses.replace(cfg, reproduce=("test_oracle",)), run))
+    found = [value for one in (keys, *changed) for value in one.values()]
+    assert len(set(found)) == len(found)
 
 
 def test_features_of_another_encoder_are_refused(tmp_path, run, data):
@@ -214,7 +268,9 @@ def test_features_normalised_on_other_clips_are_refused(tmp_path, run):
     ("changes", "error", "message"),
     [
         ({"test_split": "tset"}, ValueError, "no split 'tset'; it has"),
-        ({"validation_split": "test"}, ValueError, "share 24 values of id"),
+        ({"validation_split": "test"}, ValueError, "share 24 values of id .*test_oracle"),
+        ({"protocol": "by_splits"}, ValueError, "no protocol 'by_splits'; did you mean"),
+        ({"protocol": "meld_official"}, ValueError, "is for the dataset meld 1, but .* corpus"),
         ({"batch_rows": 6}, ValueError, "use a multiple of 8"),
         ({"max_text": 600}, ValueError, "expected at most 64, the positions"),
         ({"max_text": 5}, ValueError, "a clip may have 5: shorten it"),
@@ -240,7 +296,7 @@ def test_what_does_not_fit_together_is_refused(tmp_path, run, data, changes, err
 
 def test_an_empty_validation_part_is_refused(tmp_path, run):
     lone = samples.dataset(tmp_path / "lone", {"train": 32, "validation": 0, "test": 8})
-    with pytest.raises(ValueError, match="validation part is empty"):
+    with pytest.raises(ValueError, match=r"validation part \(split 'validation'\) is empty"):
         evaluate.evaluate(configured(lone), run, tmp_path / "out")
 
 
@@ -248,7 +304,7 @@ def test_ceilings_without_their_entry_are_refused(tmp_path):
     path = tmp_path / "other.json"
     path.write_text("{}")
     with pytest.raises(ValueError, match="no entry 'best_possible_accuracy'"):
-        arms.ceilings(str(path))
+        results.ceilings(str(path))
 
 
 def test_a_missing_checkpoint_is_named(tmp_path, data):
@@ -273,11 +329,12 @@ def test_damaged_parameters_are_refused(tmp_path, data):
         evaluate.evaluate(configured(data), folder, tmp_path / "out")
 
 
-def test_the_command_line_prints_the_table_and_names_the_files(tmp_path, data, run):
+def test_the_command_line_prints_table_and_stamp_and_names_the_files(tmp_path, data, run):
     command = [sys.executable, "-m", "memobert_jax.evaluate"]
     command += ["--config=configs/evaluate_emotion.py", f"--config.source={data}"]
     command += ["--config.arms=('zero_shot',)", "--config.subsets=('T',)"]
     command += ["--config.batch_rows=8", f"--checkpoint={run}", f"--output={tmp_path}"]
+    command += ["--reproduce=test_oracle"]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -288,6 +345,10 @@ def test_the_command_line_prints_the_table_and_names_the_files(tmp_path, data, r
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "table.txt").read_text() in done.stdout
+    assert "*** SELECTED ON TEST (--reproduce=test_oracle) ***" in done.stdout
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["command"].startswith("python -m memobert_jax.evaluate --config=configs/")
+    assert results["config"]["reproduce"] == ["test_oracle"]
     assert "results.json" in done.stdout
 
 

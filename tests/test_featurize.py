@@ -83,6 +83,9 @@ def test_the_metadata_says_how_the_features_came_about(clips_dir, made):
     assert metadata["ledger"] == {"kept_s": 12.5, "clips": 13}
     builder = reader.open_builder(clips_dir, "clips")
     assert metadata["clips_fingerprint"] == reader.fingerprint(builder)
+    assert metadata["dataset"] == {"name": "corpus", "config": "", "version": "1.0.0"}
+    normalised = {"clips": metadata["clips_fingerprint"], "split": "train"}
+    assert features.normalised_on(metadata) == metadata["normalised_on"] == normalised
 
 
 def test_normalisation_is_fitted_on_the_training_split_only(clips_dir, made):
@@ -120,6 +123,8 @@ def test_like_takes_encoders_and_normalisation_of_another_dataset(made, tmp_path
     theirs = features.FeaturesDataset(made, "train").metadata
     assert ours["normalisation"] == theirs["normalisation"]
     assert ours["encoders"] == theirs["encoders"]
+    assert ours["clips_fingerprint"] != theirs["clips_fingerprint"]
+    assert ours["normalised_on"] == theirs["normalised_on"]
 
 
 def test_like_with_other_encoders_is_refused(clips_dir, tmp_path):

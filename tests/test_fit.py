@@ -164,6 +164,17 @@ def test_stage_top_fits_what_is_new_and_nothing_else(programs, starts):
     assert changed == {TRUNK + "pooler", HEAD + "classifier"}
 
 
+def test_room_for_a_larger_part_changes_nothing_but_the_shapes(programs, starts):
+    states = np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32)
+    labels = np.arange(12, dtype=np.int32) % 4
+    given = programs["head"], starts["head"], states, labels, kit.FIT, 1e-2, 0
+    (*_, (_, tight, loss)), (*_, (_, roomy, same)) = (
+        list(stages.top_stage(*given, room=room)) for room in (0, 30)
+    )
+    assert same == pytest.approx(loss, rel=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), tight, roomy)
+
+
 def test_a_pull_holds_the_network_near_its_start(programs, starts):
     program, start = programs["prompt"], starts["prompt"]
     rows = rows_of(kit.clips(16))

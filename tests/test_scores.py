@@ -90,15 +90,19 @@ def results(**predicted):
     arms = {}
     for arm, found in predicted.items():
         runs = [{"subsets": {"T": scores.measure(sure_of(found), LABELS)}}]
-        arms[arm] = {"runs": runs, "summary": scores.summarise(runs, ("T",))}
+        arms[arm] = {"runs": runs, "summary": scores.summarise(runs, ("T",)), "sizes": []}
     counts = {"scored": 6, "no modality of the subset": 2, "a modality missing": 0}
+    fold = {"clips": {"test": {"a": 3, "b": 3}}, "excluded": {"test": {"no label": 4}}}
     return {
+        "stamp": "",
         "config": as_dict(EvaluateConfig(subsets=("T",))),
         "arms": arms,
         "chance": 1 / 3,
         "ceilings": {"T": 0.9},
         "below_zero_shot": scores.below_zero_shot(arms),
-        "protocol": {"clips": {"test": {"a": 3, "b": 3}}, "excluded": {"test": {"no label": 4}}},
+        "protocol": {"name": "mine", "version": 2, "fingerprint": "abc", "folds": [fold]},
+        "checkpoint": {"paths": ["RUN/0", "RUN/1"]},
+        "git": "1a2b3c",
         "scored_part": "test",
         "views": {"T": counts},
         "warnings": ["texts were cut"],
@@ -120,3 +124,35 @@ def test_the_table_shows_chance_ceiling_and_all_that_was_left_out():
     text = scores.table(results(zero_shot=LABELS))
     for words in ("33.3", "90.0", "2 no modality of the subset", "4 no label", "texts were cut"):
         assert words in text
+
+
+def test_the_table_says_where_its_numbers_come_from():
+    (line,) = [
+        line for line in scores.table(results(zero_shot=LABELS)).splitlines() if "git" in line
+    ]
+    said = (
+        "protocol mine version 2 (abc), checkpoint RUN/0, RUN/1, seeds 1234, 4321, 5678, git 1a2b3c"
+    )
+    assert line == said
+
+
+def test_a_stamp_is_the_first_line_of_the_table():
+    found = results(zero_shot=LABELS)
+    assert "***" not in scores.table(found)
+    stamped = scores.table(found | {"stamp": "SELECTED ON TEST"})
+    assert stamped.splitlines()[0] == "*** SELECTED ON TEST ***"
+
+
+def test_the_table_has_a_line_for_each_few_shot_size_and_the_counts_of_all_folds():
+    found = results(zero_shot=LABELS, prompt=LABELS)
+    summary = found["arms"]["prompt"]["summary"]
+    found["arms"]["prompt"]["sizes"] = [
+        {"per_class": size, "summary": summary} for size in (4, "10%", 0)
+    ]
+    found["protocol"]["folds"] *= 2
+    lines = scores.table(found).splitlines()
+    starts = ("  fitted on 4 a class", "  fitted on 10%", "  fitted on all clips")
+    assert all(any(line.startswith(start) for line in lines) for start in starts)
+    assert len({len(line) for line in lines[:7]}) == 1
+    assert "test: 12 clips in 2 folds" in "\n".join(lines)
+    assert "fold 1, test: 4 no label" in lines

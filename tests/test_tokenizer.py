@@ -205,4 +205,7 @@ def test_the_command_trains_on_the_texts_of_features_datasets(tmp_path, monkeypa
     tokenizer.main()
     tokens = tokenizer.load(output)
     tokens.label_id("gloomy")
+    (source,) = tokenizer.sources(output, tokens.fingerprint)
+    assert (source["path"], source["split"]) == (str(data), "train")
+    assert tokenizer.sources(output, "another") is None
     assert f"{tokens.vocab_size} pieces from 8 texts -> {output}" in capsys.readouterr().out

@@ -47,6 +47,8 @@ def test_each_checkpoint_is_scored_once_until_the_last_step_of_the_run(data, run
 def test_checkpoints_are_compared_on_the_validation_part(data, run, tmp_path, capsys):
     (line, _) = look(data, run, tmp_path)
     assert line["scored_part"] == "validation"
+    assert line["protocol"]["name"] == "by_split"
+    assert line["checkpoint"].endswith("/2")
     assert "validation: 8 clips" in capsys.readouterr().out
 
 
