@@ -6,12 +6,12 @@ equal bytes, and a reader decodes only the fields that it wants.
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from memobert_jax import record
+from memobert_jax import quantise, record
 
 _TABLES = {stage: record.fields(stage) for stage in ("clips", "features")}
 _DTYPE = {
@@ -26,8 +26,8 @@ _FIRST, _SECOND = 0x0A, 0x12
 """Tags of fields 1 and 2 of a protocol buffer, where they are messages, text or bytes."""
 
 
-def serialize(item: Mapping[str, Any], stage: str) -> bytes:
-    """The bytes of a flat record of `stage` (`record.make`).
+def serialize(item: Mapping[str, Any], stage: str, quantised: Collection[str] = ()) -> bytes:
+    """The bytes of a flat record of `stage` (`record.make`), the fields `quantised` as int8.
 
     Raises:
       ValueError: if an array has not the dtype of its field; KeyError for a missing field.
@@ -37,11 +37,11 @@ def serialize(item: Mapping[str, Any], stage: str) -> bytes:
     example = tf_example_pb2.Example()
     values = example.features.feature
     for name, field in _TABLES[stage].items():
-        _encode(field, item[name], values[name])
+        _encode(field, item[name], values[name], name in quantised)
     return example.SerializeToString(deterministic=True)
 
 
-def _encode(field: record.Field, value: Any, target) -> None:
+def _encode(field: record.Field, value: Any, target, quantised: bool) -> None:
     match field.kind:
         case "text":
             target.bytes_list.value.append(value.encode("utf-8"))
@@ -62,6 +62,7 @@ def _encode(field: record.Field, value: Any, target) -> None:
                 raise ValueError(
                     f"field {field.name!r} has dtype {value.dtype}; expected {_DTYPE[field.kind]}"
                 )
+            value = quantise.quantise(value) if quantised else value
             target.bytes_list.value.append(np.ascontiguousarray(value).tobytes())
 
 
@@ -70,6 +71,7 @@ def parse(
     stage: str,
     widths: Mapping[str, int] | None = None,
     names: Iterable[str] | None = None,
+    quantised: Collection[str] = (),
 ) -> dict[str, Any]:
     """The flat record in `data`, or only its fields `names`; arrays are read-only views.
 
@@ -78,6 +80,7 @@ def parse(
       stage: 'clips' or 'features'.
       widths: columns of the `frames` fields, as for `record.tfds_features`.
       names: fields to decode; all of the stage by default.
+      quantised: fields that are stored as int8; they come back as float16.
 
     Raises:
       ValueError: if `data` is not a record of `stage`.
@@ -88,9 +91,9 @@ def parse(
     found = _cut_out(data, stage, names)
     if found is None:
         values = _features(data, stage)
-        return {name: _decode(table[name], values[name], widths) for name in names}
+        return {name: _decode(table[name], values[name], widths, quantised) for name in names}
     return {
-        name: _value(table[name], data, *place, widths)
+        name: _value(table[name], data, *place, widths, name in quantised)
         for name, place in zip(names, found, strict=True)
     }
 
@@ -173,7 +176,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return value | data[at] << shift, at + 1
 
 
-def _decode(field: record.Field, value, widths: Mapping[str, int]) -> Any:
+def _decode(field: record.Field, value, widths, quantised: Collection[str]) -> Any:
     match field.kind:
         case "texts":
             return [word.decode("utf-8") for word in value.bytes_list.value]
@@ -184,17 +187,19 @@ def _decode(field: record.Field, value, widths: Mapping[str, int]) -> Any:
         case "emotion":
             return value.int64_list.value[0]
     data = value.bytes_list.value[0]
-    return _value(field, data, 0, len(data), widths)
+    return _value(field, data, 0, len(data), widths, field.name in quantised)
 
 
-def _value(field: record.Field, data: bytes, start: int, end: int, widths) -> Any:
+def _value(field: record.Field, data: bytes, start: int, end: int, widths, quantised: bool) -> Any:
     """The value that data[start:end] are the bytes of."""
     match field.kind:
         case "text":
             return data[start:end].decode("utf-8")
         case "bytes":
             return data[start:end]
-    dtype = _DTYPE[field.kind]
+    dtype = np.dtype(np.int8) if quantised else _DTYPE[field.kind]
     count = (end - start) // dtype.itemsize
     rows = np.frombuffer(data, dtype, count, start) if count else np.zeros(0, dtype)
-    return rows.reshape(-1, widths.get(field.name, 1)) if field.kind == "frames" else rows
+    if field.kind == "frames":
+        rows = rows.reshape(-1, widths.get(field.name, 1))
+    return quantise.restore(rows) if quantised else rows

@@ -173,6 +173,18 @@ class EncodersConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class FeaturesConfig:
+    """How features are stored."""
+
+    storage: str = field(
+        "float16",
+        "face and speech features: float16 as they are, or int8 with a scale for each clip and "
+        "column, in little more than half the bytes",
+        one_of("float16", "int8"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The single-stream transformer (MEmoBERT §3). Data-dependent sizes are set from the data."""
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from memobert_jax import codec, datasets, record
 
 _BUFFER = 1 << 15
@@ -71,6 +73,7 @@ class Split:
     Attributes:
       shards: (path, number of records) of each file, in order.
       widths: columns of each `frames` field.
+      quantised: those that are stored as int8; they are read as float16.
 
     Raises:
       FileNotFoundError: if there is no dataset in the folder.
@@ -92,6 +95,7 @@ class Split:
             for name, field in record.fields(stage).items()
             if field.kind == "frames"
         }
+        self.quantised = [n for n in self.widths if info.features[n].np_dtype == np.int8]
         self._ends = list(itertools.accumulate(found.shard_lengths))
         self._readers: list = [None] * len(self.shards)
 
@@ -117,7 +121,7 @@ class Split:
         reader = self._readers[shard]
         try:
             (data,) = (self._open(shard) if reader is None else reader).read([position])
-            return codec.parse(data, self.stage, self.widths, names)
+            return codec.parse(data, self.stage, self.widths, names, self.quantised)
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{path}: record {position} (number {index} of split {self.split!r}) is damaged: "
