@@ -52,14 +52,21 @@ class Assembly:
       shards: all shards of the dataset.
       request: what is made of what, JSON-able; a folder is continued only for an equal one.
 
+      storage: of FeaturesConfig.
+
     Attributes:
       speech_rows: rows of speech that this process has written.
     """
 
     def __init__(
-        self, directory: str | Path, name: str, shards: Sequence[Shard], request: Mapping[str, Any]
+        self,
+        directory: str | Path,
+        name: str,
+        shards: Sequence[Shard],
+        request: Mapping[str, Any],
+        storage: str = "float16",
     ):
-        self.directory, self.name = Path(directory), name
+        self.directory, self.name, self.storage = Path(directory), name, storage
         self.shards, self.request = list(shards), dict(request)
         self.speech_rows = 0
         self._work = self.directory / ".featurize"
@@ -141,10 +148,10 @@ class Assembly:
                 if not featurizer.finite(item):
                     dropped.append([item["id"], float(item["end_s"]) - float(item["start_s"])])
                     continue
-                example = codec.serialize(item, "features")
+                example = codec.serialize(item, "features", record.quantised(self.storage))
                 rows.append(features.index_row(item, example))
-                beyond = float(item["end_s"]) - float(item["start_s"]) - longest_s
-                if len(item["speech"]) and beyond > record.SPEECH_ROW_S:
+                beyond = featurizer.unheard(item, longest_s)
+                if beyond:
                     cut.append(beyond)
                 yield example
 
@@ -184,8 +191,9 @@ class Assembly:
             "splits": {split: len(found) for split, found in rows.items()},
             "digests": {split: features.split_digest(found) for split, found in rows.items()},
             "request": self.request,
+            "storage": self.storage,
         }
-        tfds_features = record.tfds_features("features", widths)
+        tfds_features = record.tfds_features("features", widths, record.quantised(self.storage))
         datasets.write_info(self.directory, self.name, tfds_features, lengths, metadata)
         for leftover in self.directory.glob(".*.tmp"):
             leftover.unlink()

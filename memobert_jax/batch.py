@@ -20,12 +20,12 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from memobert_jax.config import DataConfig
-from memobert_jax.masking import MaskedFrames, nothing_masked
+from memobert_jax.masking import MaskedFrames
 from memobert_jax.packing import Limits
 from memobert_jax.tokenizer import Tokenizer
 
@@ -106,24 +106,9 @@ def special_ids(pieces: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     """[CLS] pieces [SEP], or [CLS] alone where there is no text (MEmoBERT §3)."""
     if not len(pieces):
         return np.array([tokenizer.cls_id], np.int32)
-    return np.concatenate([[tokenizer.cls_id], pieces, [tokenizer.sep_id]]).astype(np.int32)
-
-
-def plain_view(ids: np.ndarray, record: Mapping, layout: Layout, index: int = -1) -> View:
-    """A clip shown as it is, frames cut to the longest of the layout; predicts nothing."""
-    _, faces, rows = layout.limits.caps
-    face, speech = record["face"][:faces], record["speech"][:rows]
-    return View(
-        ids=ids,
-        labels=ids,
-        face=face,
-        face_emotion=record["face_emotion"][: len(face)],
-        speech=speech,
-        face_mask=nothing_masked(len(face)),
-        speech_mask=nothing_masked(len(speech)),
-        targets={},
-        index=index,
-    )
+    ids = np.empty(len(pieces) + 2, np.int32)
+    ids[0], ids[1:-1], ids[-1] = tokenizer.cls_id, pieces, tokenizer.sep_id
+    return ids
 
 
 def empty_batch(rows: int, layout: Layout) -> dict[str, np.ndarray]:
@@ -149,82 +134,3 @@ def empty_batch(rows: int, layout: Layout) -> dict[str, np.ndarray]:
         batch["mlm_label" if objective == "mlm" else f"{objective}_index"] = ints(n)
     batch["overflow"], batch["damaged"] = ints(1), ints(1)
     return batch
-
-
-def assemble(rows: Sequence[Sequence[View]], layout: Layout, size: int) -> dict[str, np.ndarray]:
-    """Rows of views as a batch of `size` rows; rows beyond the given ones are empty.
-
-    Raises:
-      ValueError: if there are more than `size` rows, or a row does not fit the layout.
-    """
-    if len(rows) > size:
-        raise ValueError(f"{len(rows)} rows for a batch of {size}")
-    batch = empty_batch(size, layout)
-    for row, views in enumerate(rows):
-        _fill_row({name: array[row] for name, array in batch.items()}, views, layout)
-    return batch
-
-
-def _fill_row(out: dict, views: Sequence[View], layout: Layout) -> None:
-    caps = layout.caps
-    starts = dict(zip(caps, np.cumsum([0, *caps.values()])[:-1].tolist(), strict=True))
-    used = dict.fromkeys(caps, 0)
-    predicted = dict.fromkeys(layout.objectives, 0)
-    slot = 0
-    if len(views) > layout.limits.max_clips:
-        raise ValueError(f"{len(views)} clips in a row of at most {layout.limits.max_clips}")
-    for segment, view in enumerate(views):
-        first_slot = {}
-        for modality, length in zip(caps, view.lengths, strict=True):
-            at = used[modality]
-            if at + length > caps[modality] or slot + length > layout.limits.width:
-                raise ValueError(
-                    f"clip {view.index} of lengths {view.lengths} does not fit into the rest of "
-                    f"its row: {modality} buffer {caps[modality]}, {layout.limits.width} slots"
-                )
-            first_slot[modality] = slot
-            out["slot_source"][slot : slot + length] = starts[modality] + at + np.arange(length)
-            out["segment_ids"][slot : slot + length] = segment + 1
-            out[f"{modality}_position"][at : at + length] = np.arange(length)
-            slot += length
-        out["clip_slot"][segment], out["clip_valid"][segment] = first_slot["text"], True
-        out["clip_index"][segment] = view.index
-        out["damaged"] += view.damaged
-        out["overflow"] += _targets(out, view, layout, used, first_slot, predicted)
-        _frames(out, view, used)
-        for modality, length in zip(caps, view.lengths, strict=True):
-            used[modality] += length
-
-
-def _frames(out: dict, view: View, used: Mapping[str, int]) -> None:
-    at, n = used["text"], len(view.ids)
-    out["text_ids"][at : at + n] = view.ids
-    for name, frames, mask in (
-        ("face", view.face, view.face_mask),
-        ("speech", view.speech, view.speech_mask),
-    ):
-        at, n = used[name], len(frames)
-        out[name][at : at + n] = frames
-        out[f"{name}_source"][at : at + n] = at + mask.source
-        out[f"{name}_masked"][at : at + n] = mask.masked
-    if "face_emotion" in out:
-        at, n = used["face"], len(view.face_emotion)
-        out["face_emotion"][at : at + n] = view.face_emotion
-
-
-def _targets(out, view, layout, used, first_slot, predicted) -> int:
-    """Writes the targets of one view; returns how many found no place."""
-    overflow = 0
-    for objective, places in view.targets.items():
-        modality, at = MODALITY_OF[objective], predicted[objective]
-        kept = places[: layout.targets(objective) - at]
-        overflow += len(places) - len(kept)
-        where = slice(at, at + len(kept))
-        out[f"{objective}_slot"][where] = first_slot[modality] + kept
-        out[f"{objective}_valid"][where] = True
-        if objective == "mlm":
-            out["mlm_label"][where] = view.labels[kept]
-        else:
-            out[f"{objective}_index"][where] = used[modality] + kept
-        predicted[objective] += len(kept)
-    return overflow

@@ -19,6 +19,8 @@ from typing import Any
 
 from absl import app, flags
 
+from memobert_jax import command
+
 WARMUP_STEPS = 5
 
 
@@ -246,7 +248,7 @@ def run() -> None:
     flags.DEFINE_integer("limit", 50, "videos at most; ten times as many clips", lower_bound=1)
     flags.DEFINE_string("output", "", "JSON file to write")
     flags.mark_flag_as_required("config")
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

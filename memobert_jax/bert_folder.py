@@ -111,9 +111,9 @@ def sort(
       pieces: size of the vocabulary.
 
     Raises:
-      ValueError: naming the tensors that are missing, unknown, there twice, of another shape, or
-        tied to another one without being equal to it; or if the vocabulary is larger than the word
-        table.
+      ValueError: naming the tensors that are missing, unknown, there twice, of another shape, not
+        finite, or tied to another one without being equal to it; or if the vocabulary is larger
+        than the word table.
     """
     plain = _plain(tensors)
     known = {name: tensor for name, tensor in plain.items() if name in table}
@@ -145,6 +145,12 @@ def sort(
         raise ValueError(
             f"{len(wrong)} tensors have another shape than {CONFIG} and the features say: "
             f"{'; '.join(wrong[:5])}"
+        )
+    broken = [name for name, tensor in known.items() if not np.isfinite(tensor).all()]
+    if broken:
+        raise ValueError(
+            f"{len(broken)} tensors have values that are not finite: {', '.join(broken[:5])}; get "
+            f"{WEIGHTS} again"
         )
     random = sorted({bert_names.group(name) for name in table} - there)
     return Found(known, random, sorted(left_out), surplus)

@@ -8,7 +8,6 @@ deviation over its runs, and after which share of the baseline's training clips 
 as low as the baseline's at the end. `curves.svg` has the losses against the clips trained on.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,15 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memobert_jax import metrics
+from memobert_jax import command, metrics
 from memobert_jax.config import OBJECTIVES
-
-LOSS_NAMES = {
-    "mlm": "masked words (mlm), nats",
-    "mfr": "face frames (mfr), squared error",
-    "mfc": "expressions (mfc), KL",
-    "msr": "speech rows (msr), squared error",
-}
 
 
 class Curve(NamedTuple):
@@ -131,7 +123,7 @@ def plot(groups: Mapping[str, Curve], path: Path) -> None:
                 (line,) = axis.plot(curve.clips, losses.mean(0), label=name, linewidth=1.6)
                 low, high = losses.min(0), losses.max(0)
                 axis.fill_between(curve.clips, low, high, color=line.get_color(), alpha=0.15)
-            axis.set(title=LOSS_NAMES[objective], xlabel="clips trained on", yscale="log")
+            axis.set(title=metrics.LOSS_NAMES[objective], xlabel="clips trained on", yscale="log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
             axis.yaxis.set_minor_formatter(ticker.NullFormatter())
@@ -145,19 +137,14 @@ def plot(groups: Mapping[str, Curve], path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__)
     parser.add_argument(
         "--run", action="append", required=True, metavar="NAME=WORKDIR", help="a run, repeated"
     )
     parser.add_argument("--baseline", required=True, help="the name that the others are held to")
     parser.add_argument("--output", required=True, help="folder for table.md and curves.svg")
     args = parser.parse_args(argv)
-    try:
-        print(compare(args.run, args.baseline, Path(args.output)))
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    print(compare(args.run, args.baseline, Path(args.output)))
 
 
 def compare(runs: Sequence[str], baseline: str, output: Path) -> str:
@@ -187,4 +174,4 @@ def compare(runs: Sequence[str], baseline: str, output: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.reported(main)())

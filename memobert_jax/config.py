@@ -173,6 +173,18 @@ class EncodersConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class FeaturesConfig:
+    """How features are stored."""
+
+    storage: str = field(
+        "float16",
+        "face and speech features: float16 as they are, or int8 with a scale for each clip and "
+        "column, in little more than half the bytes",
+        one_of("float16", "int8"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The single-stream transformer (MEmoBERT §3). Data-dependent sizes are set from the data."""
 
@@ -272,7 +284,8 @@ class ObjectivesConfig:
             weights["mfc"] = 0.0
         total = sum(weights.values())
         if total <= 0:
-            raise ValueError(f"objectives = {weights}: give at least one a weight above 0")
+            off = " (mfc is off: the features have no face_emotion)" if self.mfc > 0 else ""
+            raise ValueError(f"objectives = {weights}{off}: give at least one a weight above 0")
         return {name: weight / total for name, weight in weights.items() if weight > 0}
 
 

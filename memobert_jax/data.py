@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax.batch import Layout, View, assemble, plain_view, special_ids
+from memobert_jax.batch import MODALITY_OF, Layout, View, special_ids
+from memobert_jax.collate import assemble
 from memobert_jax.config import MODALITIES, PretrainConfig
 from memobert_jax.features import FeaturesDataset
-from memobert_jax.masking import mask_frames, mask_words
+from memobert_jax.masking import mask_frames, mask_words, nothing_masked
 from memobert_jax.sources import Source, read_clip, widths_of
 from memobert_jax.tokenizer import Tokenizer
 
@@ -44,6 +45,11 @@ class TrainData:
             f"{path} (weight {weight:g}): {source.describe()}"
             for source, (path, weight) in zip(self.sources, self.cfg.data.sources, strict=True)
         )
+
+    def idle(self) -> list[str]:
+        """Objectives that are on, of a modality that no clip of any source has."""
+        absent = set.intersection(*(set(source.absent) for source in self.sources))
+        return [name for name in self.shares if MODALITY_OF[name] in absent]
 
     def locate(self, number: int) -> tuple[int, int]:
         """(source, row) of a global row number: a pure function of the seed and the number."""
@@ -75,14 +81,28 @@ class TrainData:
 
     def _masked(self, dataset, clip, rng, names, *, one: bool) -> View:
         return masked_view(
-            dataset, clip, rng, names, self.cfg, self.tokenizer, self.layout, self.shares, one=one
+            dataset, clip, rng, names, self.cfg, self.tokenizer, self.shares, one=one
         )
 
     def batch(self, step: int, process: int = 0, processes: int = 1) -> dict[str, np.ndarray]:
         """This host's rows of the global batch of a step (from 0)."""
+        numbers = self._numbers(step, process, processes)
+        return assemble(map(self.views, numbers), self.layout, len(numbers))
+
+    def _numbers(self, step: int, process: int, processes: int) -> range:
         rows = self.cfg.data.batch_rows // processes
         first = step * self.cfg.data.batch_rows + process * rows
-        return assemble([self.views(n) for n in range(first, first + rows)], self.layout, rows)
+        return range(first, first + rows)
+
+    def clip_ids(self, step: int, process: int = 0, processes: int = 1) -> dict[str, list[str]]:
+        """Which clips `batch` of the same arguments holds: dataset folder -> ids, row by row."""
+        found: dict[str, list[str]] = {}
+        for number in self._numbers(step, process, processes):
+            source, row = self.locate(number)
+            dataset, ids = self.sources[source].dataset, self.sources[source].dataset.column("id")
+            clips = [ids[clip] for clip in self.sources[source].row(row)]
+            found.setdefault(str(dataset.path), []).extend(clips)
+        return found
 
     def batches(
         self,
@@ -112,7 +132,6 @@ def masked_view(
     names: Sequence[str],
     cfg: PretrainConfig,
     tokenizer: Tokenizer,
-    layout: Layout,
     shares: dict[str, float],
     *,
     one: bool = False,
@@ -126,7 +145,6 @@ def masked_view(
       names: objectives that may be masked for.
       cfg: masking ratios and the longest lengths.
       tokenizer: of the run.
-      layout: of the batch.
       shares: of the objectives, for `one`.
       one: mask for a single objective, drawn by share among those the clip has the modality for.
     """
@@ -134,31 +152,32 @@ def masked_view(
     if cfg.masking.fewer and rng.random() < cfg.masking.fewer:
         item = _fewer(item, rng)
     pieces = tokenizer.encode(item["text"])
-    ids = special_ids(pieces.ids, tokenizer)
-    item |= {
-        "face": item["face"][: cfg.data.max_face],
-        "speech": item["speech"][: cfg.data.max_speech],
-    }
-    view = plain_view(ids, item, layout, clip)
-    present = {"mlm": len(pieces.ids), "mfr": len(view.face), "msr": len(view.speech)}
-    present["mfc"] = len(view.face_emotion)
+    ids = labels = special_ids(pieces.ids, tokenizer)
+    face, speech = item["face"][: cfg.data.max_face], item["speech"][: cfg.data.max_speech]
+    emotion = item["face_emotion"][: len(face)]
+    present = {"mlm": len(pieces.ids), "mfr": len(face), "mfc": len(emotion), "msr": len(speech)}
     names = [name for name in names if present[name]]
     if one and names:
         weights = np.array([shares[name] for name in names])
         names = [names[rng.choice(len(names), p=weights / weights.sum())]]
-    changes, targets = {}, {}
+    targets = {}
     if "mlm" in names:
-        groups = np.concatenate([[-1], pieces.groups, [-1]])
+        groups = np.full(len(ids), -1, np.int32)
+        groups[1:-1] = pieces.groups
         words = mask_words(ids, groups, rng, cfg.masking, tokenizer.mask_id, tokenizer.random_ids)
-        changes["ids"], targets["mlm"] = words.inputs, np.flatnonzero(words.targets)
+        ids, targets["mlm"] = words.inputs, words.targets.nonzero()[0]
     if "mfr" in names or "mfc" in names:
-        face = mask_frames(len(view.face), rng, cfg.masking.face_ratio, cfg.masking)
-        changes["face_mask"] = face
-        targets |= {k: np.flatnonzero(face.targets) for k in ("mfr", "mfc") if k in names}
+        face_mask = mask_frames(len(face), rng, cfg.masking.face_ratio, cfg.masking)
+        places = face_mask.targets.nonzero()[0]
+        targets |= {name: places for name in ("mfr", "mfc") if name in names}
+    else:
+        face_mask = nothing_masked(len(face))
     if "msr" in names:
-        speech = mask_frames(len(view.speech), rng, cfg.masking.speech_ratio, cfg.masking)
-        changes["speech_mask"], targets["msr"] = speech, np.flatnonzero(speech.targets)
-    return dataclasses.replace(view, targets=targets, damaged=damaged, **changes)
+        speech_mask = mask_frames(len(speech), rng, cfg.masking.speech_ratio, cfg.masking)
+        targets["msr"] = speech_mask.targets.nonzero()[0]
+    else:
+        speech_mask = nothing_masked(len(speech))
+    return View(ids, labels, face, emotion, speech, face_mask, speech_mask, targets, clip, damaged)
 
 
 def _fewer(item: dict, rng: np.random.Generator) -> dict:

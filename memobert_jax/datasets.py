@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from memobert_jax import codec, record
 
 INFO = "dataset_info.json"
 VERSION = "1.0.0"
-_OPTIONS = "group_size:1,uncompressed"
+OPTIONS = "group_size:1,uncompressed"
 """One record a chunk, not compressed: reads at random are 3.6 times as fast as with the default
 and half-precision features would shrink by a tenth."""
 
@@ -56,11 +56,11 @@ def _flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_shard(path: str | Path) -> Iterator[Callable[[bytes], None]]:
+def open_shard(path: str | Path, options: str = OPTIONS) -> Iterator[Callable[[bytes], None]]:
     """A function that adds a serialized record to an array_record file.
 
     The file appears, as `shard_path` names it, when the body is over and all records can be read
-    back.
+    back. `options` are those of array_record's writer.
 
     Raises:
       OSError: if the file cannot be written whole, as on a full disk.
@@ -69,7 +69,7 @@ def open_shard(path: str | Path) -> Iterator[Callable[[bytes], None]]:
 
     count = 0
     with atomically(path) as temporary:
-        writer = array_record_module.ArrayRecordWriter(temporary, _OPTIONS)
+        writer = array_record_module.ArrayRecordWriter(temporary, options)
 
         def write(example: bytes) -> None:
             nonlocal count
@@ -87,18 +87,19 @@ def open_shard(path: str | Path) -> Iterator[Callable[[bytes], None]]:
                 raise RuntimeError(f"{count} records were written but {found} can be read back")
 
 
-def write_shard(path: str | Path, examples: Iterable[bytes]) -> int:
+def write_shard(path: str | Path, examples: Iterable[bytes], options: str = OPTIONS) -> int:
     """Writes serialized records as one array_record file and returns how many there were.
 
     Args:
       path: the file, as `shard_path` names it.
       examples: records as `codec.serialize` gives them.
+      options: of array_record's writer.
 
     Raises:
       OSError: if the file cannot be written whole, as on a full disk.
     """
     count = 0
-    with open_shard(path) as write:
+    with open_shard(path, options) as write:
         for example in examples:
             write(example)
             count += 1
@@ -174,6 +175,8 @@ def write(
     widths: Mapping[str, int] | None = None,
     num_shards: int = 1,
     name: str = "corpus",
+    quantised: Collection[str] = (),
+    options: str = OPTIONS,
 ) -> Path:
     """Writes a dataset of flat records that fits into memory, and returns its folder.
 
@@ -193,9 +196,11 @@ def write(
         lengths[split] = [
             write_shard(
                 shard_path(directory, name, split, i, num_shards),
-                (codec.serialize(item, stage) for item in items[start:end]),
+                (codec.serialize(item, stage, quantised) for item in items[start:end]),
+                options,
             )
             for i, (start, end) in enumerate(itertools.pairwise(edges))
         ]
-    write_info(directory, name, record.tfds_features(stage, widths), lengths, metadata or {})
+    tfds_features = record.tfds_features(stage, widths, quantised)
+    write_info(directory, name, tfds_features, lengths, metadata or {})
     return directory

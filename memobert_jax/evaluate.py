@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
+from memobert_jax import command
+
 RESULTS, TABLE, SCORES = "results.json", "table.txt", "scores.npz"
 
 
@@ -138,8 +140,8 @@ def main(argv: Sequence[str]) -> None:
             timeout_s=values.watch_timeout,
         )
     else:
-        command = shlex.join(["python", "-m", "memobert_jax.evaluate", *sys.argv[1:]])
-        results = evaluate(cfg, values.checkpoint, values.output, command)
+        typed = shlex.join(["python", "-m", "memobert_jax.evaluate", *sys.argv[1:]])
+        results = evaluate(cfg, values.checkpoint, values.output, typed)
         if runtime.is_lead():
             print(scores.table(results))
             print(f"\n{values.output}: {RESULTS}, {TABLE}, {SCORES}, {', '.join(_saved(values))}")
@@ -171,7 +173,7 @@ def run() -> None:
     flags.DEFINE_float("watch_every", 10.0, "seconds between looks into the work directory")
     flags.DEFINE_float("watch_timeout", 3600.0, "seconds without a new checkpoint that end --watch")
     flags.mark_flags_as_required(["config", "checkpoint", "output"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

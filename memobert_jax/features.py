@@ -20,7 +20,7 @@ COLUMN_KINDS = ("text", "scalar", "emotion")
 LENGTHS = {"words": "words/text", "face": "face", "speech": "speech"}
 """Arrays of the lengths index and the fields that they count."""
 
-TRAINING_FIELDS = ("id", "text", "words/text", "face", "face_emotion", "speech")
+TRAINING_FIELDS = ("text", "face", "face_emotion", "speech")
 _TABLE = record.fields("features")
 _COLUMNS = tuple(name for name, field in _TABLE.items() if field.kind in COLUMN_KINDS)
 
@@ -184,14 +184,18 @@ def write(
     widths: Mapping[str, int] | None = None,
     num_shards: int = 1,
     name: str = "corpus",
+    storage: str = "float16",
+    options: str = datasets.OPTIONS,
 ) -> Path:
     """Writes a features dataset of flat records that fits into memory; returns its folder.
 
-    `metadata` entries replace the defaults (encoders called `none` with the given widths).
+    `metadata` entries replace the defaults (encoders called `none` with the given widths);
+    `storage` is that of FeaturesConfig, `options` are those of array_record's writer.
     """
+    quantised = record.quantised(storage)
     splits = {split: list(items) for split, items in splits.items()}
     rows = {
-        split: [index_row(item, codec.serialize(item, "features")) for item in items]
+        split: [index_row(item, codec.serialize(item, "features", quantised)) for item in items]
         for split, items in splits.items()
     }
     blank = record.blank("features", widths)
@@ -210,6 +214,7 @@ def write(
         "normalisation": {},
         "extract": {},
         "clips_fingerprint": "",
+        "storage": storage,
         "splits": {split: len(items) for split, items in splits.items()},
         "digests": {split: split_digest(items) for split, items in rows.items()},
         "ledger": {},
@@ -226,4 +231,6 @@ def write(
         widths=widths,
         num_shards=num_shards,
         name=name,
+        quantised=quantised,
+        options=options,
     )

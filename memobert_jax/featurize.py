@@ -15,9 +15,9 @@ from typing import Any
 import tqdm
 from absl import app, flags
 
-from memobert_jax import assembly, config, featurizer, reader, record
+from memobert_jax import assembly, command, config, featurizer, reader, record
 from memobert_jax.assembly import Assembly, Shard
-from memobert_jax.config import EncodersConfig
+from memobert_jax.config import EncodersConfig, FeaturesConfig
 from memobert_jax.corpus import identity
 from memobert_jax.features import normalised_on
 from memobert_jax.featurizer import Featurizer
@@ -33,6 +33,7 @@ def request(
     like: str | Path | None = None,
     normalise_on: str | None = None,
     weights: Mapping[str, str] | None = None,
+    storage: FeaturesConfig | None = None,
 ) -> dict[str, Any]:
     """What is made of what, JSON-able; `weights`, where they lie, is no part of what it is.
 
@@ -43,6 +44,7 @@ def request(
       like: features dataset whose encoders and normalisation are used again.
       normalise_on: split on which the normalisation is fitted; 'train' if None. Not with `like`.
       weights: modality -> path where the weights of `like` lie now, if they were moved.
+      storage: how features are stored; that of `like` need not be the same.
 
     Raises:
       FileNotFoundError, ValueError: if there is no such dataset, split or weights, or `like`
@@ -50,6 +52,8 @@ def request(
     """
     builder = reader.open_builder(source, "clips")
     made_of = {"clips_fingerprint": reader.fingerprint(builder)}
+    if storage and storage != FeaturesConfig():  # folders made before there was a choice go on
+        made_of |= {"storage": storage.storage}
     if like is not None:
         return made_of | _reused(like, encoders or {}, normalise_on, weights or {})
     normalise_on = normalise_on or "train"
@@ -119,7 +123,8 @@ def featurize(
     shards = assembly.shards_of(clips)
     weights = made_of["weights"]
     what = {key: value for key, value in made_of.items() if key != "weights"}
-    folder = assembly.Assembly(output, builder.name, shards, what)
+    storage = what.get("storage", FeaturesConfig().storage)
+    folder = assembly.Assembly(output, builder.name, shards, what, storage)
     if process == 0 and not folder.finished():
         reused = made_of.get("normalisation")
         folder.start(lambda: _fit(clips, made_of) if reused is None else reused)
@@ -226,7 +231,8 @@ def main(argv: list[str]) -> None:
     runtime.quiet_libraries()
     moved = {key.removesuffix("_weights"): path for key, path in paths.items()}
     encoders = names if given.like else config.from_mapping(EncodersConfig, names | paths)
-    made_of = request(given.input, encoders, given.like, given.normalise_on, moved)
+    storage = config.from_mapping(FeaturesConfig, {"storage": given.storage})
+    made_of = request(given.input, encoders, given.like, given.normalise_on, moved, storage)
     runtime.cache_compilations()
     runtime.start()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: whole shards are on the disk
@@ -248,8 +254,11 @@ def run() -> None:
         name = item.name if item.name.endswith("_weights") else f"{item.name}_encoder"
         known = f"; {check.expected}; default: {item.default}" if check else ""
         flags.DEFINE_string(name, None, doc + known)
+    (storage,) = dataclasses.fields(FeaturesConfig)
+    doc, check = storage.metadata["doc"], storage.metadata["check"]
+    flags.DEFINE_string(storage.name, storage.default, f"{doc}; {check.expected}")
     flags.mark_flags_as_required(["input", "output"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from absl import logging
 
 from memobert_jax import record
 from memobert_jax.config import EncodersConfig
@@ -168,6 +169,15 @@ def finite(item: Mapping[str, Any]) -> bool:
     return all(np.isfinite(item[name]).all() for name in ("face", "face_emotion", "speech"))
 
 
+def unheard(item: Mapping[str, Any], longest_s: float) -> float:
+    """Seconds of sound at the end of a clip that an encoder of so many seconds did not hear.
+
+    Less than a row counts as 0, and so does a clip without speech.
+    """
+    beyond = float(item["end_s"]) - float(item["start_s"]) - longest_s
+    return beyond if len(item["speech"]) and beyond > record.SPEECH_ROW_S else 0.0
+
+
 def _media(modality: str, clip: Mapping[str, Any]) -> Any:
     from memobert_jax.media import audio
 
@@ -196,8 +206,9 @@ def fit_normalisation(
     """Mean and standard deviation of each band over all rows, or crops, of clips-records.
 
     Summed in float64 clip by clip, so the result does not depend on the batching. A modality whose
-    encoder has no bands is left out; without any row, mean is 0 and std 1. `clips` counts those
-    with any, `frames` what was summed for a band: rows, or the grey values of the crops.
+    encoder has no bands is left out; without any row, mean is 0 and std 1, which a warning says.
+    `clips` counts those with any, `frames` what was summed for a band: rows, or the grey values of
+    the crops.
 
     Args:
       encoders: modality -> identity.
@@ -223,6 +234,13 @@ def fit_normalisation(
                 sums[modality] += frames.sum(0), (frames**2).sum(0)
                 counts[modality]["clips"] += len(frames) > 0
                 counts[modality]["frames"] += len(frames)
+    for modality in bands:
+        if not counts[modality]["frames"]:
+            logging.warning(
+                "no clip that the normalisation is fitted on has any %s: mean 0 and standard "
+                "deviation 1 are taken, so %s stays as it is where other clips have it",
+                *(modality, modality),
+            )
     return {modality: _moments(sums[modality], counts[modality]) for modality in bands}
 
 

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from memobert_jax.batch import Layout, View, assemble
+from memobert_jax.batch import Layout, View
+from memobert_jax.collate import assemble
 from memobert_jax.config import MaskingConfig, PretrainConfig
 from memobert_jax.data import HELDOUT_MASKS, HELDOUT_ROWS, masked_view
+from memobert_jax.features import FeaturesDataset
 from memobert_jax.sources import Source, widths_of
 from memobert_jax.tokenizer import Tokenizer
 
@@ -58,7 +60,7 @@ def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[Hel
     def views(group: int, names: tuple[str, ...], number: int, source: Source, row: int):
         rng = np.random.default_rng([cfg.seed, HELDOUT_MASKS, group, number])
         return [
-            masked_view(source.dataset, clip, rng, names, paper, tokenizer, layout, shares)
+            masked_view(source.dataset, clip, rng, names, paper, tokenizer, shares)
             for clip in source.row(row)
         ]
 
@@ -67,7 +69,24 @@ def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[Hel
         names = tuple(name for name in names if name in shares)
         if names:
             out.append(HeldOut(names, [views(group, names, *row) for row in rows]))
+    _warn_of_broken([source.dataset for _, source, _ in rows], out[0].rows)
     return layout, out
+
+
+def _warn_of_broken(datasets: Sequence[FeaturesDataset], rows: Sequence[Sequence[View]]) -> None:
+    broken = [
+        dataset.column("id")[view.index]
+        for dataset, views in zip(datasets, rows, strict=True)
+        for view in views
+        if not all(np.isfinite(x).all() for x in (view.face, view.face_emotion, view.speech))
+    ]
+    if broken:
+        logging.warning(
+            "held-out losses will not be finite, because the features of %d held-out clips are "
+            "not: %s",
+            len(broken),
+            ", ".join(broken[:8]) + (", ..." if broken[8:] else ""),
+        )
 
 
 def _shared_out(rows: int, weights: Sequence[float]) -> list[int]:

@@ -9,14 +9,14 @@ trunk, pooler and word head come from it; what it lacks (of a BERT the face and 
 random. The authors' own weights, saved as safetensors, bring those parts with them.
 """
 
-import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from memobert_jax import bert_folder, bert_names
+from memobert_jax import bert_folder, bert_names, command
 from memobert_jax.bert_folder import Found
 from memobert_jax.config import ModelConfig, from_mapping
 
@@ -110,9 +110,7 @@ def _report(found: Found, description: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command.parser(__doc__)
     parser.add_argument("--input", required=True, help="BERT folder; with --export a checkpoint")
     parser.add_argument("--features", help="features dataset folder that it will be trained on")
     parser.add_argument("--split", default="train", help="a split of the features dataset")
@@ -140,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.reported(main)())

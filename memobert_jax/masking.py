@@ -48,18 +48,18 @@ def mask_words(
     if cfg.mode == "single":
         groups = np.where(groups < 0, -1, np.cumsum(groups >= 0) - 1)
     words = int(groups.max(initial=-1)) + 1
-    chosen = rng.random(words) < cfg.text_ratio
-    if cfg.mode in ("default", "single") and words and not chosen.any():
+    chosen = np.zeros(words + 1, bool)  # the last place is for special tokens, of group -1
+    np.less(rng.random(words), cfg.text_ratio, out=chosen[:words])
+    if cfg.mode in ("default", "single") and words and not np.count_nonzero(chosen):
         chosen[rng.integers(words)] = True
-    targets = groups >= 0
-    targets[targets] = chosen[groups[targets]]
+    targets = chosen[groups]
     inputs = ids.copy()
-    for word in np.flatnonzero(chosen):
+    for word in chosen.nonzero()[0]:
         places, dice = groups == word, rng.random()
         if dice < 0.8:
             inputs[places] = mask_id
         elif dice < 0.9:
-            inputs[places] = rng.integers(*random_ids, size=places.sum())
+            inputs[places] = rng.integers(*random_ids, size=np.count_nonzero(places))
     return MaskedWords(inputs, targets)
 
 
@@ -90,14 +90,15 @@ def mask_frames(n: int, rng: np.random.Generator, ratio: float, cfg: MaskingConf
         out.masked[frame] = out.targets[frame] = True
         return out
     starts = _starts(n, count, rng, cfg)
-    frames = (starts[:, None] + np.arange(cfg.span)).ravel()
-    out.targets[frames] = True
+    for start in starts.tolist():
+        out.targets[start : start + cfg.span] = True
     if dice < 0.8:
-        out.masked[frames] = True
-    else:
-        other = rng.integers(max(n - cfg.span, 1), size=len(starts))
-        other += (other >= starts) & (n > cfg.span)  # another one, not the span itself
-        out.source[frames] = (other[:, None] + np.arange(cfg.span)).ravel()
+        out.masked[:] = out.targets
+        return out
+    others = rng.integers(max(n - cfg.span, 1), size=len(starts))
+    others += (others >= starts) & (n > cfg.span)  # another one, not the span itself
+    for start, other in zip(starts.tolist(), others.tolist(), strict=True):
+        out.source[start : start + cfg.span] = np.arange(other, other + cfg.span)
     return out
 
 
@@ -124,5 +125,8 @@ def _starts(n: int, count: int, rng: np.random.Generator, cfg: MaskingConfig) ->
 def _apart(n: int, count: int, rng: np.random.Generator, span: int) -> np.ndarray:
     """First frames of `count` spans that do not overlap, i64 [count]."""
     # Places among the frames that are left when every span is shrunk to one.
-    places = np.sort(rng.choice(n - count * (span - 1), size=count, replace=False))
+    left = n - count * (span - 1)
+    if count == 1:  # as `choice` draws, in a quarter of the time
+        return np.array([rng.integers(left)])
+    places = np.sort(rng.choice(left, size=count, replace=False))
     return places + np.arange(count) * (span - 1)

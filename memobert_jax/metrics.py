@@ -12,13 +12,19 @@ import numpy as np
 FILE = "metrics.jsonl"
 HELDOUT = "heldout/"
 """Prefix of the held-out losses."""
+LOSS_NAMES = {
+    "mlm": "masked words (mlm), nats",
+    "mfr": "face frames (mfr), squared error",
+    "mfc": "expressions (mfc), KL",
+    "msr": "speech rows (msr), squared error",
+}
 
 
 class Writer:
     """Writes scalars of the lead host; on other hosts it does nothing.
 
     Lines of steps after `start_step`, left by a run that was killed, are removed: each step stands
-    once.
+    once, in TensorBoard too.
 
     Args:
       workdir: of the run.
@@ -35,11 +41,13 @@ class Writer:
 
         path = Path(workdir) / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_after(path, start_step or -1, again)  # a run from the start has no lines yet
+        kept = drop_after(path, start_step, again)
         self._file = path.open("a", encoding="utf-8")
-        self._events = SummaryWriter(
-            str(Path(workdir) / "tensorboard"), purge_step=start_step + 1 if start_step else None
-        )
+        # TensorBoard forgets what it has of `purge_step` and later, so that step is told again
+        self._events = SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start_step)
+        for entry in kept:
+            if entry["step"] == start_step:
+                self._tell(start_step, {k: v for k, v in entry.items() if k != "step"})
 
     def __enter__(self) -> "Writer":
         return self
@@ -57,13 +65,24 @@ class Writer:
         line = {name: v if math.isfinite(v) else None for name, v in plain.items()}
         self._file.write(json.dumps({"step": step, **line}) + "\n")
         self._file.flush()
-        for name, value in plain.items():
-            self._events.add_scalar(name, value, step)
+        self._tell(step, plain)
+
+    def _tell(self, step: int, values: Mapping[str, float | None]) -> None:
+        for name, value in values.items():
+            self._events.add_scalar(name, math.nan if value is None else value, step)
 
 
-def _drop_after(path: Path, step: int, again: bool) -> None:
+def drop_after(path: Path, step: int, again: bool = False) -> list[dict]:
+    """Takes the lines of later steps out of a file of JSON lines; returns those that are left.
+
+    Args:
+      path: the file; where there is none, nothing is done.
+      step: the last to keep; 0: none, because a run from the start has no lines yet.
+      again: whether held-out losses of `step` itself go too.
+    """
     if not path.is_file():
-        return
+        return []
+    step = step or -1
     kept = []
     for line in path.read_text("utf-8").splitlines():
         try:
@@ -72,10 +91,11 @@ def _drop_after(path: Path, step: int, again: bool) -> None:
             continue  # the last line of a killed run can be cut
         heldout = again and any(name.startswith(HELDOUT) for name in entry)
         if entry["step"] < step + (not heldout):
-            kept.append(line)
+            kept.append(entry)
     partial = path.with_suffix(".partial")
-    partial.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+    partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), "utf-8")
     partial.replace(path)
+    return kept
 
 
 class Clock:

@@ -1,8 +1,9 @@
 """Rows as patterns of clip kinds: which kinds of clip share a row, and how often.
 
 Clips of equal lengths are one kind, and equal rows are one pattern, so that the work grows with the
-number of kinds and not of clips. Rows are made one after the other: the largest kind that is left
-starts a row, and what follows keeps the rest of the row exactly fillable.
+number of kinds and not of clips. Rows are made one after the other. The hardest clip that is left
+starts a row; clips drawn from the mixture of what is left follow, so that this mixture lasts; the
+best of many pairs and triples ends the row, so that all scarce resources are used up at once.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-_CHUNK = 512
-_TRIED = 8192
-"""Kinds that are tried for a place under the strict rules, before the rules are relaxed."""
+_PAIRED = 300
+"""Kinds of which the pairs are formed that may end a row."""
+_THIRDS = 2
+"""Clips drawn that are tried beside each of the pairs, when no pair is good."""
+_ENDED = 3.5
+"""Pairs and thirds are tried when a row lacks fewer average clips than that."""
+_DRAWN = 8
+"""Clips drawn for a place before the last ones, of which the most balancing is taken."""
+_STEP = 0.004
+"""Ends are equally good when what they leave unused differs by less than this part of a row."""
 _PART = 128
 """Of one pattern at most this part of the rows that are left, so that what is left stays mixed."""
-_CLOSE = 1e-6
+_GOLDEN = 2_654_435_769
+"""2^32 over the golden ratio: its multiples modulo 2^32 spread evenly, however many they are."""
 
 
 class Pattern(NamedTuple):
@@ -26,32 +35,21 @@ class Pattern(NamedTuple):
 
 
 def patterns(
-    kinds: np.ndarray,
-    counts: np.ndarray,
-    caps: Sequence[int],
-    main: int,
-    fillable: float,
-    drift: float,
+    kinds: np.ndarray, counts: np.ndarray, caps: Sequence[int], fillable: float
 ) -> list[Pattern]:
     """Rows that hold every clip once.
-
-    Resource `main` of a row is filled exactly where that is possible. Of the others each pick
-    leaves enough for an average rest of the row; and where one is scarce, the row uses it up to its
-    average at least, or the clips that need it would be left to the last rows.
 
     Args:
       kinds: i32 [kinds, resources], what one clip takes of each.
       counts: i64 [kinds], clips of each kind.
       caps: what a row has of each resource.
-      main: the resource that decides how many rows there are.
-      fillable: share of `main` that can be filled at best.
-      drift: a resource is scarce when the clips left need this many times the share of it that all
-        clips need, or nine tenths of it.
+      fillable: share of the scarcest resource that can be filled at best.
 
     Returns:
-      The patterns, as a pure function of the arguments: equal on every machine.
+      The patterns, as a pure function of the arguments: equal on every machine, since sums of
+      floating-point numbers are taken resource by resource.
     """
-    pool = _Pool(kinds, counts, np.asarray(caps, np.float64), main, fillable, drift)
+    pool = _Pool(kinds, counts, np.asarray(caps, np.int64), fillable)
     out = []
     while pool.clips:
         out.append(pool.take(pool.row()))
@@ -59,109 +57,135 @@ def patterns(
 
 
 class _Pool:
-    """The clips that are left, by kind: the largest first, of equal ones the hardest.
+    """The clips that are left, by kind, the hardest first.
 
     Attributes:
-      size: i32 [kinds], what a clip takes of the main resource.
-      other: i32 [resources, kinds], what it takes of the others.
-      excess: f64 [resources, kinds], that beyond the average of what is left for its size.
-      density: f64 [resources, kinds], that by its size.
+      takes: i32 [resources, kinds], what one clip takes.
+      mean: f64 [resources], what a clip takes on average.
+      target: f64 [resources], what a row must use on average, or there will be more rows.
+      weight: f64 [resources], how scarce each is; they sum to 1.
+      some: i64 [some], kinds by the number of their clips; the last one stands for no clip.
+      first, second: i64 [pairs], the pairs of `some` as places in it, the hardest first.
+      pairs: f32 [resources, pairs], what both take.
     """
 
-    def __init__(self, kinds, counts, caps, main, fillable, drift):
-        self.cap, self.caps = int(caps[main]), np.delete(caps, main)
-        self.full = self.cap * fillable
-        size, other = kinds[:, main], np.ascontiguousarray(np.delete(kinds, main, 1).T)
-        use = (other @ counts) / self.caps / ((size @ counts) / self.full)
-        hardness = np.zeros(len(size))
-        for takes, cap, weight in zip(other, self.caps, use, strict=True):
-            hardness += takes * ((weight * weight) * (weight * weight) / cap)
-        self.ids = np.lexsort((-hardness, -size))
-        self.size, self.other, self.counts = size[self.ids], other[:, self.ids], counts[self.ids]
-        self.sizes = np.bincount(size, minlength=self.cap + 1)
-        drifting = np.multiply(drift, use, out=np.zeros_like(use), where=use > 0)
-        self.scarce_from = self.caps * np.minimum(0.9, np.maximum(0.5, drifting))
-        self.clips = int(counts.sum())
-        self._reach()
+    def __init__(self, kinds: np.ndarray, counts: np.ndarray, caps: np.ndarray, fillable: float):
+        self.caps, self.fillable, self.drawn = caps, fillable, 0
+        use = (counts @ kinds) / caps
+        shares = (kinds * _power(use / use.max(), 2) / caps).T
+        self.ids = np.argsort(-sum(share * share for share in shares), kind="stable")
+        self.takes = np.ascontiguousarray(kinds[self.ids].T)
+        self.counts, self.clips = counts[self.ids], int(counts.sum())
         self._refresh()
-
-    def _reach(self) -> None:
-        """Which sums of sizes that are left there are, as flags."""
-        bits, whole = 1, (1 << (self.cap + 1)) - 1
-        for size in np.flatnonzero(self.sizes).tolist():
-            while 0 < size <= self.cap:
-                bits |= (bits << size) & whole
-                size *= 2
-        self.reach = np.array([bits >> place & 1 for place in range(self.cap + 1)], bool)
 
     def _refresh(self) -> None:
         """Forgets kinds that are used up, and takes averages over what is left."""
         kept = self.counts > 0
-        self.ids, self.size, self.counts = self.ids[kept], self.size[kept], self.counts[kept]
-        self.other = np.ascontiguousarray(self.other[:, kept])
-        total, totals = int(self.size @ self.counts), self.other @ self.counts
-        self.ratio = totals / max(total, 1)
-        self.average = np.minimum(totals / max(total / self.full, 1e-9), self.caps)
-        self.scarce = self.average > self.scarce_from
-        self.excess = self.other - self.size * self.ratio[:, None]
-        self.density = self.other / np.maximum(self.size, 1e-9)
+        self.ids, self.counts = self.ids[kept], self.counts[kept]
+        self.takes = np.ascontiguousarray(self.takes[:, kept])
+        self.least = self.takes.min(1, initial=self.caps.max())
         self.stale = self.clips * 49 // 50
+        if not self.clips:
+            return
+        totals = self.takes.astype(np.int64) @ self.counts
+        use = totals / self.caps
+        self.mean = np.maximum(totals / self.clips, 1e-9)
+        self.target = np.minimum(totals * self.fillable / use.max(), self.caps)
+        weight = _power(self.target / self.caps, 3)
+        self.weight = weight / sum(weight.tolist())
+        self.until = np.cumsum(self.counts)
+        self._pair_up()
+
+    def _pair_up(self) -> None:
+        some = np.unique(self._draw(_PAIRED)) if len(self.ids) > _PAIRED else range(len(self.ids))
+        self.some = np.append(some, 0)
+        self.first, self.second = np.triu_indices(len(self.some))
+        takes = self.takes[:, self.some].astype(np.float32)
+        takes[:, -1] = 0
+        self.pairs = takes[:, self.first] + takes[:, self.second]
+
+    def _draw(self, number: int) -> np.ndarray:
+        """i64 [number], kinds at evenly spread places among the clips of the last refresh."""
+        self.drawn += 1
+        start = self.drawn * _GOLDEN % 2**32
+        places = (start + (np.arange(number) << 32) // number) % 2**32
+        return np.searchsorted(self.until, (places * self.until[-1]) >> 32, "right")
 
     def row(self) -> list[int]:
-        """Places of the kinds of the next row."""
-        pick: int | None = int((self.counts > 0).argmax())
-        room, rest, picks = self.cap, self.caps.copy(), []
-        while pick is not None:
+        """Places of the kinds of the next row; their clips are taken out."""
+        picks, rest, lacks = [], self.caps, self.target
+
+        def add(pick: int) -> None:
+            nonlocal rest, lacks
             picks.append(pick)
             self.counts[pick] -= 1
-            room, rest = room - int(self.size[pick]), rest - self.other[:, pick]
-            pick = self._next(room, rest)
+            rest, lacks = rest - self.takes[:, pick], lacks - self.takes[:, pick]
+
+        add(int((self.counts > 0).argmax()))
+        while (pick := self._balancing(rest, lacks)) is not None:
+            add(pick)
+        for pick in self._ending(rest, lacks):
+            add(pick)
+        while (pick := self._filling(rest, lacks)) is not None:
+            add(pick)
         return picks
 
-    def _next(self, room: int, rest: np.ndarray) -> int | None:
-        """The kind that goes on with a row in which `rest` is free; None: no clip fits."""
-        start = int(np.searchsorted(-self.size, -room))
-        reached = int(np.flatnonzero(self.reach[: room + 1])[-1])
-        over = rest < room * self.ratio
-        most_excess = np.where(over, np.inf, rest - room * self.ratio + _CLOSE)[:, None]
-        by_size = max(room, 1e-9)
-        most = np.where(over, rest / by_size + _CLOSE, np.inf)[:, None]
-        least = np.where(self.scarce, (self.average - self.caps + rest) / by_size, -np.inf)
-        least = least[:, None] - _CLOSE
+    def _fit(self, at: np.ndarray | slice, rest: np.ndarray) -> np.ndarray:
+        return (self.counts[at] > 0) & (self.takes[:, at] <= rest[:, None]).all(0)
 
-        def fits(at: slice) -> np.ndarray:
-            return (self.counts[at] > 0) & (self.other[:, at] <= rest[:, None]).all(0)
+    def _balancing(self, rest: np.ndarray, lacks: np.ndarray) -> int | None:
+        """The clip of some drawn ones after which a row lacks the same of every resource."""
+        if sum((self.weight * lacks / self.mean).tolist()) <= _ENDED:
+            return None
+        drawn = self._draw(_DRAWN)
+        drawn = drawn[self._fit(drawn, rest)]
+        if not len(drawn):
+            return None
+        lacking = (lacks[:, None] - self.takes[:, drawn]) / self.mean[:, None]
+        even = sum(self.weight[:, None] * lacking)
+        return int(drawn[sum(self.weight[:, None] * abs(lacking - even)).argmin()])
 
-        def exact(at: slice) -> np.ndarray:
-            size = self.size[at]
-            return fits(at) & (size <= reached) & self.reach[np.maximum(reached - size, 0)]
+    def _ending(self, rest: np.ndarray, lacks: np.ndarray) -> list[int]:
+        """The clips, at most three, that leave least of what a row must use."""
+        best, end = self._pair(rest, lacks)
+        if not best:
+            return end
+        thirds = np.unique(self._draw(_THIRDS))
+        for third in thirds[self._fit(thirds, rest)].tolist():
+            takes = self.takes[:, third]
+            self.counts[third] -= 1
+            unused, pair = self._pair(rest - takes, lacks - takes)
+            self.counts[third] += 1
+            if unused < best:
+                best, end = unused, [third, *pair]
+        return end
 
-        def balanced(at: slice) -> np.ndarray:
-            ok = exact(at) & (self.excess[:, at] <= most_excess).all(0)
-            return ok & (self.density[:, at] <= most).all(0) if over.any() else ok
+    def _pair(self, rest: np.ndarray, lacks: np.ndarray) -> tuple[float, list[int]]:
+        """(What it leaves unused, the pair or single clip) that leaves least."""
+        left = np.append(self.counts[self.some[:-1]], 2)
+        fit = (left > 0)[self.first] & (left > 0)[self.second]
+        fit &= (self.first != self.second) | (left > 1)[self.first]
+        unused = np.zeros(len(fit), np.float32)
+        for takes, most, lack, scale in zip(
+            self.pairs, rest, lacks, self.weight / self.weight.max() / self.caps, strict=True
+        ):
+            fit &= takes <= most
+            unused += np.float32(scale / _STEP) * np.maximum(np.float32(lack) - takes, 0)
+        unused = np.where(fit, np.floor(unused), np.inf)
+        best = int(unused.argmin())
+        none = len(self.some) - 1
+        places = (int(self.first[best]), int(self.second[best]))
+        return float(unused[best]), [int(self.some[place]) for place in places if place != none]
 
-        def thrifty(at: slice) -> np.ndarray:
-            return balanced(at) & (self.density[:, at] >= least).all(0)
-
-        rules = ([thrifty] if self.scarce.any() else []) + [balanced] if room else []
-        for rule in rules:
-            pick = self._first(rule, start, start + _TRIED)
-            if pick is not None:
-                return pick
-        pick = self._first(exact, start, len(self.size))
-        if pick is None:
-            return self._first(fits, start, len(self.size))
-        end = int(np.searchsorted(-self.size, -self.size[pick], "right"))
-        return pick + int(np.flatnonzero(exact(slice(pick, end)))[-1])  # the easiest of its size
-
-    def _first(self, rule, start: int, end: int) -> int | None:
-        at, chunk = start, _CHUNK
-        while at < min(end, len(self.size)):
-            ok = rule(slice(at, at + chunk))
-            if ok.any():
-                return at + int(ok.argmax())
-            at, chunk = at + chunk, 2 * chunk
-        return None
+    def _filling(self, rest: np.ndarray, lacks: np.ndarray) -> int | None:
+        """The clip that leaves least of what a row must use, of all that fit."""
+        if (rest < self.least).any():
+            return None
+        fit = np.flatnonzero(self._fit(slice(None), rest))
+        if not len(fit):
+            return None
+        unused = np.maximum(lacks[:, None] - self.takes[:, fit], 0)
+        return int(fit[sum((self.weight / self.caps)[:, None] * unused).argmin()])
 
     def take(self, picks: list[int]) -> Pattern:
         """The row `picks`, as often as the clips last and the mixture allows."""
@@ -172,10 +196,13 @@ class _Pool:
         pattern = Pattern(tuple(self.ids[picks].tolist()), rows)
         self.counts[places] -= rows * times
         self.clips -= rows * len(picks)
-        used_up = self.size[places[self.counts[places] == 0]]
-        np.subtract.at(self.sizes, used_up, 1)
-        if not self.sizes[used_up].all():
-            self._reach()
         if self.clips <= self.stale:
             self._refresh()
         return pattern
+
+
+def _power(x: np.ndarray, doublings: int) -> np.ndarray:
+    """x to the power of 2 ** doublings, by products alone."""
+    for _ in range(doublings):
+        x = x * x
+    return x

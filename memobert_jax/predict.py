@@ -5,9 +5,10 @@
 A video goes through exactly the path of training: `media.clips.extract`, `Featurizer` with the
 encoders and the normalisation of the checkpoint, and the rows of `views`. A checkpoint of a fitted
 prompt or head brings its classes; a pre-trained one takes the prompt from the command line. An
-utterance is kept also where a modality is missing (--require says otherwise). A bad video costs
-that video, an utterance without finite features that utterance: its line names the reasons, and
-the table of all reasons goes to stderr.
+utterance is kept also where a modality is missing (--require says otherwise). What is longer than
+the network sees is cut at its end, and counted in the line. A bad video costs that video, an
+utterance without finite features that utterance: its line names the reasons, and the table of all
+reasons goes to stderr.
 """
 
 import argparse
@@ -17,7 +18,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from memobert_jax import command
 from memobert_jax.config import ExtractConfig, PromptConfig, from_mapping
+
+CUTS = {"text_cut": "word pieces", "face_cut": "face frames", "speech_cut": "s of sound"}
+"""Entries of a line for what the network did not see of the end of an utterance."""
 
 
 def extraction(metadata: Mapping[str, Any], require: Sequence[str]) -> ExtractConfig:
@@ -49,11 +54,19 @@ def predict(
         yield lines, told
 
 
+def cut(values: Sequence[Sequence[float]]) -> str:
+    """What the network did not see of the utterances, in words; values: CUTS of each line."""
+    parts = []
+    for place, what in enumerate(CUTS.values()):
+        some = [line[place] for line in values if line[place]]
+        if some:
+            parts.append(f"{sum(some):g} {what} of {len(some)} utterances")
+    return f"not seen, at the end: {', '.join(parts) or 'nothing'}"
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m memobert_jax.predict", description=__doc__.splitlines()[0]
-    )
+    parser = command.parser(__doc__)
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video or sound file")
     parser.add_argument("--checkpoint", required=True, help="checkpoint or work directory")
     default = PromptConfig()
@@ -96,15 +109,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     predictor = Predictor(args.checkpoint, prompt_of(args), weights=moved)
     require = [name for name in args.require.split(",") if name]
     cfg = extraction(predictor.metadata, from_mapping(ExtractConfig, {"require": require}).require)
-    ledgers = []
+    ledgers, cuts = [], []
     with tqdm(total=len(args.videos), desc="predict", unit="video", file=sys.stderr) as bar:
         for lines, one in predict(predictor, args.videos, cfg):
             for line in lines:
                 print(json.dumps(line), flush=True)
+                cuts.append([line.get(name, 0) for name in CUTS])
             ledgers.append(one)
             bar.update()
     totals = ledger.merge(ledgers)
-    print(ledger.table(totals), file=sys.stderr)
+    print(ledger.table(totals), cut(cuts), sep="\n", file=sys.stderr)
     if totals["clips"]:
         return 0
     print("no utterance was found in any video; the reasons stand above", file=sys.stderr)
@@ -112,4 +126,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.reported(main)())

@@ -11,9 +11,10 @@ from memobert_jax import checkpoint, classify, measures, sharding, views, workbe
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK, Classifier
 from memobert_jax.config import MODALITIES, SUBSETS, MeshConfig, PromptConfig, from_mapping
-from memobert_jax.featurizer import Featurizer, finite
+from memobert_jax.featurizer import Featurizer, finite, unheard
 from memobert_jax.media.ledger import Reason
 from memobert_jax.prompts import Prompt
+from memobert_jax.record import SPEECH_ROW_S
 from memobert_jax.state import Params
 
 _ROWS = 8
@@ -56,6 +57,7 @@ class Predictor:
             self.metadata["normalisation"],
             self.metadata.get("weights", {}) | dict(weights or {}),
         )
+        self._hears_s = self.featurizer.front_ends["speech"][0].longest_s
         self._layout = _layout(self.longest, self.featurizer.widths)
         self._mesh = sharding.make_mesh(mesh or MeshConfig())
         shards = self._mesh.shape["data"] * self._mesh.shape["fsdp"]
@@ -73,7 +75,8 @@ class Predictor:
 
         `probabilities` maps each modality subset of which the clip has anything to the
         probability of each class; `missing` are the modalities that it has not, `partial` the
-        subsets that lack one of theirs, `text_cut` the word pieces of the text that found no room.
+        subsets that lack one of theirs. What the network did not see of the end: `text_cut` word
+        pieces, `face_cut` frames, `speech_cut` seconds of sound, also those beyond the encoder.
         A clip whose features are not finite has no probabilities, and `reasons` say so.
         """
         items = self.featurizer(clips)
@@ -95,6 +98,9 @@ class Predictor:
             batches = classify.global_batches(rows, self._size, self._mesh)
             found = classify.score(self._step, self._params, rows, batches)
         return np.exp(measures.restricted(found.log_probs)).swapaxes(0, 1)
+
+    def _unheard(self, item: Mapping[str, Any], clip: views.Clip) -> float:
+        return unheard(item, self._hears_s) + clip.cut["speech"] * SPEECH_ROW_S
 
     def _line(
         self, item: Mapping[str, Any], clip: views.Clip, probabilities: np.ndarray | None
@@ -120,7 +126,9 @@ class Predictor:
             },
             "missing": [name for name in MODALITIES if name not in clip.has],
             "partial": [subset for subset in scored if lacking[subset]],
-            "text_cut": clip.with_text.cut,
+            "text_cut": clip.cut["text"],
+            "face_cut": clip.cut["face"],
+            "speech_cut": round(self._unheard(item, clip), 3),
             **reasons,
         }
 

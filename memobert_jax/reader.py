@@ -1,7 +1,7 @@
 """Reading dataset folders of either stage, record by record at random.
 
-Through array_record's own data source, one a shard, and `codec`: 9,200 training
-records of 75 KB a second in one thread, against 1,700 through `builder.as_data_source` of TFDS.
+Through array_record's readers, one a shard, and `codec`, which cuts the features out of a record's
+bytes without copying them.
 """
 
 import bisect
@@ -14,7 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from memobert_jax import codec, datasets, record
+
+_BUFFER = 1 << 15
+"""Bytes that a reader fetches at once; records are read at random."""
 
 _TAIL = 1 << 16
 """Bytes at the end of a shard that its fingerprint covers: array_record keeps the places and sizes
@@ -68,6 +73,7 @@ class Split:
     Attributes:
       shards: (path, number of records) of each file, in order.
       widths: columns of each `frames` field.
+      quantised: those that are stored as int8; they are read as float16.
 
     Raises:
       FileNotFoundError: if there is no dataset in the folder.
@@ -89,14 +95,15 @@ class Split:
             for name, field in record.fields(stage).items()
             if field.kind == "frames"
         }
+        self.quantised = [n for n in self.widths if info.features[n].np_dtype == np.int8]
         self._ends = list(itertools.accumulate(found.shard_lengths))
-        self._sources = None
+        self._readers: list = [None] * len(self.shards)
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_sources": None}
+        return self.__dict__ | {"_readers": [None] * len(self.shards)}
 
     def read(self, index: int, names: Iterable[str] | None = None) -> dict[str, Any]:
         """The flat record `index`, or only its fields `names`; arrays are read-only views.
@@ -111,9 +118,10 @@ class Split:
         shard = bisect.bisect_right(self._ends, index)
         path, length = self.shards[shard]
         position = index - (self._ends[shard] - length)
+        reader = self._readers[shard]
         try:
-            data = self._source(shard)[position]
-            return codec.parse(data, self.stage, self.widths, names)
+            (data,) = (self._open(shard) if reader is None else reader).read([position])
+            return codec.parse(data, self.stage, self.widths, names, self.quantised)
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{path}: record {position} (number {index} of split {self.split!r}) is damaged: "
@@ -125,17 +133,14 @@ class Split:
         """`read` of each index."""
         return [self.read(index) for index in indices]
 
-    def _source(self, shard: int):
-        from array_record.python import array_record_data_source
-        from tensorflow_datasets.core.utils import shard_utils
+    def _open(self, shard: int):
+        from array_record.python import array_record_module
 
-        if self._sources is None:
-            self._sources = [None] * len(self.shards)
-        if self._sources[shard] is None:
-            path, length = self.shards[shard]
-            whole = shard_utils.FileInstruction(path, 0, length, length)
-            self._sources[shard] = array_record_data_source.ArrayRecordDataSource(whole)
-        return self._sources[shard]
+        path, _ = self.shards[shard]
+        self._readers[shard] = array_record_module.ArrayRecordReader(
+            path, options="readahead_buffer_size:0", file_reader_buffer_size=_BUFFER
+        )
+        return self._readers[shard]
 
 
 def fingerprint(builder) -> str:

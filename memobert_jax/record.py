@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,11 @@ def fingerprint(stage: str) -> str:
     return hashlib.sha256(json.dumps([shape, EMOTIONS]).encode()).hexdigest()[:12]
 
 
+def quantised(storage: str) -> tuple[str, ...]:
+    """Fields of a features-record that a storage of FeaturesConfig holds as int8."""
+    return ("face", "speech") if storage == "int8" else ()
+
+
 def blank(stage: str, widths: Mapping[str, int] | None = None) -> dict[str, Any]:
     """A record of `stage` (flat, keys as in FIELDS) in which everything is absent.
 
@@ -212,13 +217,17 @@ def flatten(example: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def tfds_features(stage: str, widths: Mapping[str, int] | None = None):
+def tfds_features(
+    stage: str, widths: Mapping[str, int] | None = None, quantised: Collection[str] = ()
+):
     """The `tfds.features.FeaturesDict` of a stage.
 
     Args:
       stage: 'clips' or 'features'.
       widths: columns of the `frames` fields that the dataset has; a field without a width is
         stored as [0, 1].
+      quantised: fields that are stored as int8, with their scales in the first rows
+        (`quantise.py`).
     """
     import tensorflow_datasets as tfds
 
@@ -250,6 +259,7 @@ def tfds_features(stage: str, widths: Mapping[str, int] | None = None):
             case "intensities":
                 return tensor((len(EMOTIONS),), np.float32)
             case "frames":
-                return tensor((None, widths.get(field.name, 1)), np.float16)
+                dtype = np.int8 if field.name in quantised else np.float16
+                return tensor((None, widths.get(field.name, 1)), dtype)
 
     return feature.FeaturesDict(nest({name: one(field) for name, field in fields(stage).items()}))

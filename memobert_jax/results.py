@@ -152,12 +152,17 @@ def _warnings(bench: Workbench) -> list[str]:
         clips = [
             bench.clips[n] for n in np.unique(np.concatenate(found)).tolist() if n in bench.clips
         ]
-        cut = sum(clip.with_text.cut > 0 for clip in clips)
-        if cut:
-            out.append(
-                f"{part}: the text of {cut} of {len(clips)} clips was cut at its end, to "
-                f"{bench.longest.text} pieces with the prompt"
-            )
+        for modality, most in (
+            ("text", f"{bench.longest.text} pieces with the prompt"),
+            ("face", f"{bench.longest.face} frames"),
+            ("speech", f"{bench.longest.speech} rows of 60 ms"),
+        ):
+            cut = sum(clip.cut[modality] > 0 for clip in clips)
+            if cut:
+                out.append(
+                    f"{part}: the {modality} of {cut} of {len(clips)} clips was cut at its end, to "
+                    f"{most}"
+                )
     return out
 
 

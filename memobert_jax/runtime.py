@@ -44,7 +44,12 @@ def cache_compilations() -> None:
 
 
 def quiet_libraries() -> None:
-    """Shows log lines below WARNING of this package only; Orbax writes dozens a checkpoint."""
+    """Shows log lines below WARNING of this package only; Orbax writes dozens a checkpoint.
+
+    With --verbosity=1 all are shown.
+    """
+    if logging.get_verbosity() >= logging.DEBUG:
+        return
 
     def ours(line) -> bool:
         return line.levelno >= stdlib_logging.WARNING or _PACKAGE in line.pathname

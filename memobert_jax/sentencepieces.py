@@ -4,6 +4,7 @@ A label word has a control symbol that no text produces, and only the whole word
 "sad" is `[sad]`, "sadness" is ordinary pieces.
 """
 
+import functools
 import io
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +15,8 @@ from memobert_jax.words import SPECIAL, Encoded, split_words
 PAD_ID, UNK_ID, CLS_ID, SEP_ID, MASK_ID = range(len(SPECIAL))
 _SPACE = "\u2581"
 """What a piece that begins a word starts with."""
+_WORDS_KEPT = 1 << 16
+"""Words whose pieces are remembered."""
 
 
 class SentencePieces:
@@ -55,17 +58,22 @@ class SentencePieces:
         self._labels = {self._pieces.id_to_piece(i)[1:-1]: i for i in controls}
         self._texts = {i: _SPACE + word for word, i in self._labels.items()}
         self._texts |= {i: "" for i in self.special if i != UNK_ID}
+        self._word = functools.lru_cache(_WORDS_KEPT)(self._cut)
 
     def encode(self, text: str) -> Encoded:
         """Pieces of a text, word by word."""
-        pieces = [
-            [self._labels[word]] if word in self._labels else self._pieces.encode(word)
-            for word in split_words(text)
-        ]
-        pieces = [word for word in pieces if word]  # a zero-width space has none
-        ids = np.fromiter((i for word in pieces for i in word), np.int32)
-        groups = np.repeat(np.arange(len(pieces), dtype=np.int32), [len(word) for word in pieces])
-        return Encoded(ids, groups)
+        ids: list[int] = []
+        groups: list[int] = []
+        word_number = 0
+        for word in split_words(text):
+            pieces = self._word(word)
+            ids += pieces
+            groups += [word_number] * len(pieces)
+            word_number += len(pieces) > 0  # a zero-width space has none
+        return Encoded(np.array(ids, np.int32), np.array(groups, np.int32))
+
+    def _cut(self, word: str) -> list[int]:
+        return [self._labels[word]] if word in self._labels else self._pieces.encode(word)
 
     def name(self, piece: int) -> str:
         return self._pieces.id_to_piece(piece)

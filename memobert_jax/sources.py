@@ -48,6 +48,7 @@ class Source:
       clips: i32 [n] clips that can be used; the plan indexes into it.
       plan: rows of them.
       dropped: clips that cannot be used, by reason.
+      cut: clips of which only the beginning is used, by what is left.
       absent: modalities that no clip has.
       advice: settings that would fill rows better, in words; '' where there are none.
     """
@@ -56,6 +57,7 @@ class Source:
     clips: np.ndarray
     plan: PackPlan
     dropped: dict[str, int]
+    cut: dict[str, int]
     absent: tuple[str, ...]
     advice: str
 
@@ -79,17 +81,25 @@ class Source:
         }
         if not len(clips):
             raise ValueError(f"no clip of {path!r} split {split!r} can be used: {dropped}")
+        cut = {
+            f"{most} {what}": int((dataset.lengths[name][clips] > most).sum())
+            for name, most, what in (
+                ("face", cfg.max_face, "face frames"),
+                ("speech", cfg.max_speech, "speech rows"),
+            )
+        }
         lengths = np.stack([text, face, speech], 1)[clips]
         plan = pack(lengths, Limits.of(cfg))
         some = (lengths > (1, 0, 0)).any(0)  # a clip without text has its [CLS]
         absent = tuple(
             name for name, any_clip in zip(MODALITIES, some, strict=True) if not any_clip
         )
-        return Source(dataset, clips, plan, dropped, absent, _advice(lengths, plan, cfg))
+        return Source(dataset, clips, plan, dropped, cut, absent, _advice(lengths, plan, cfg))
 
     def describe(self) -> str:
-        """Rows, fill, what is dropped and what is absent, in words."""
+        """Rows, fill, what is dropped, what is cut and what is absent, in words."""
         parts = [f"{n} dropped: {why}" for why, n in self.dropped.items() if n] or ["all used"]
+        parts += [f"{n} cut to their first {what}" for what, n in self.cut.items() if n]
         parts += [f"no clip has {name}" for name in self.absent]
         return "; ".join([self.plan.report(), *parts, *([self.advice] if self.advice else [])])
 

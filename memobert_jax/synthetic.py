@@ -50,16 +50,25 @@ def _clip(index: int, sizes: np.ndarray, rng: np.random.Generator) -> dict:
     return record.blank("features", WIDTHS) | values
 
 
-def write(folder: str | Path, clips: int, seed: int = 0) -> tuple[Path, Path]:
-    """Writes the dataset (split `train`, about 75 KB a clip) and a tokenizer for its words.
+def clips(count: int, seed: int = 0) -> list[dict]:
+    """Flat features-records, about 75 KB each."""
+    rng = np.random.default_rng([seed, 1])
+    return [_clip(i, sizes, rng) for i, sizes in enumerate(lengths(count, seed))]
+
+
+def words() -> tokenizer.Tokenizer:
+    """A tokenizer of one piece for each word of the clips."""
+    # The training wants other text too.
+    return tokenizer.train(["other text", *_WORDS], 500, label_words=_WORDS)
+
+
+def write(folder: str | Path, count: int, seed: int = 0) -> tuple[Path, Path]:
+    """Writes `clips` as split `train` of a dataset, and the tokenizer.
 
     Returns:
       (features dataset folder, tokenizer file).
     """
-    rng = np.random.default_rng([seed, 1])
-    items = [_clip(i, sizes, rng) for i, sizes in enumerate(lengths(clips, seed))]
-    # One piece a word; the training wants other text too.
-    words = tokenizer.train(["other text", *_WORDS], 500, label_words=_WORDS)
-    tokenizer.save(words, Path(folder) / "words.model")
-    written = features.write(Path(folder) / "features", {"train": items}, widths=WIDTHS)
+    tokenizer.save(words(), Path(folder) / "words.model")
+    items = {"train": clips(count, seed)}
+    written = features.write(Path(folder) / "features", items, widths=WIDTHS)
     return written, Path(folder) / "words.model"

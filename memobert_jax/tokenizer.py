@@ -5,13 +5,13 @@ pieces). `python -m memobert_jax.tokenizer --input=DIR --output=FILE` trains a S
 on features datasets.
 """
 
-import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from memobert_jax import sentencepieces, wordpieces
+from memobert_jax import command, sentencepieces, wordpieces
 from memobert_jax.config import LABEL_WORDS
 from memobert_jax.words import Encoded
 
@@ -94,15 +94,16 @@ def load(path: str | Path) -> Tokenizer:
       FileNotFoundError: if there is none.
       ValueError: if it is damaged or of another program; the message names it.
     """
-    path = Path(path)
-    if path.is_dir():
+    named, path = bool(str(path)), Path(path)
+    if named and path.is_dir():
         found = [path / name for name in FILES if (path / name).is_file()]
         if not found:
             raise FileNotFoundError(f"no tokenizer in {path}: expected one of {', '.join(FILES)}")
         path = found[0]
     if not path.is_file():
+        where = f"no tokenizer at {str(path)!r}" if named else "no tokenizer is named"
         raise FileNotFoundError(
-            f"no tokenizer at {str(path)!r}: train one with `python -m memobert_jax.tokenizer "
+            f"{where}: train one with `python -m memobert_jax.tokenizer "
             "--input=FEATURES_DIR --output=FILE.model`, or give the vocab.txt of a BERT"
         )
     try:
@@ -154,7 +155,7 @@ def _beside(path: str | Path) -> Path:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__doc__)
     parser.add_argument("--input", action="append", required=True, help="features dataset folder")
     parser.add_argument("--split", default="train", help="split whose texts are used")
     parser.add_argument("--output", required=True, help="the .model file to write")
@@ -179,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.reported(main)())

@@ -5,13 +5,13 @@ takes the same batches, masks and dropout as one that was never interrupted.
 """
 
 import dataclasses
-import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
+
+from memobert_jax import command
 
 
 def fill_model(cfg: Any, tokenizer: Any, widths: Any) -> Any:
@@ -43,60 +43,49 @@ def train(cfg: Any, workdir: str | Path) -> Any:
 
     Raises:
       ValueError: for a configuration, data or checkpoint that does not fit.
-      FloatingPointError: after more than `max_skipped` non-finite steps in a row.
+      FloatingPointError: after more than `max_skipped` non-finite steps in a row, with a checkpoint
+        of the parameters from before; the message names the steps.
     """
     import jax
 
-    from memobert_jax import metrics, optim, runtime, sharding, step
+    from memobert_jax import optim, runtime, sharding, step
     from memobert_jax import state as state_lib
     from memobert_jax.checkpoint import Checkpoints
+    from memobert_jax.progress import Progress
 
     mesh = sharding.make_mesh(cfg.mesh)
     sharding.check_rows(mesh, cfg.data.batch_rows, cfg.optim.accumulate)
     cfg, data = _open_data(cfg)
-    net = state_lib.memobert(cfg.model)
-    tx = optim.make_optimizer(cfg.optim)
+    net, tx = state_lib.memobert(cfg.model), optim.make_optimizer(cfg.optim)
     shardings = state_lib.state_shardings(net, tx, mesh)
-    hosts = jax.process_index(), jax.process_count()
-    with (
-        jax.set_mesh(mesh),
-        Checkpoints(
-            workdir, cfg.checkpoint_every, cfg.keep_checkpoints, _describe(cfg, data)
-        ) as checkpoints,
-    ):
+    saved = Checkpoints(workdir, cfg.checkpoint_every, cfg.keep_checkpoints, _describe(cfg, data))
+    with jax.set_mesh(mesh), saved as checkpoints:
         state = first_state(cfg, net, tx, shardings, checkpoints)
         if runtime.is_lead():
             (Path(workdir) / "parameters.txt").write_text(_overview(state.params), "utf-8")
-        start = int(state.step)
-        train_step = step.make_train_step(
-            net, tx, optim.learning_rate(cfg.optim, cfg.steps), data.shares, cfg, shardings, mesh
-        )
+        start, hosts = int(state.step), (jax.process_index(), jax.process_count())
+        rate = optim.learning_rate(cfg.optim, cfg.steps)
+        train_step = step.make_train_step(net, tx, rate, data.shares, cfg, shardings, mesh)
         evaluate, trivial = _heldout(cfg, data, net, shardings.params, mesh, hosts)
-        window = Window(cfg, data.shares, start)
         batches = data.batches(start, *hosts, place=lambda b: sharding.to_global(mesh, b))
-        writer = metrics.Writer(workdir, start, runtime.is_lead(), again=_measured(cfg, start))
-        with writer, window.bar:
-            measure = functools.partial(_measure, cfg, evaluate, window, writer)
-            window.show_trivial(trivial)
-            if start:  # the run may have been stopped between saving and measuring this step
-                measure(start, state.params)
-            else:
-                writer.scalars(0, {f"trivial/{name}": loss for name, loss in trivial.items()})
+        with Progress(cfg, data, workdir, start, evaluate) as progress:
+            progress.begin(state.params, trivial)
             for k in range(start + 1, cfg.steps + 1):
-                with window.clock.input():
+                with progress.clock.input():
                     batch = next(batches)
                 with jax.transfer_guard("disallow"):
                     state, scalars = train_step(state, batch)
-                window.add(scalars)
                 stop = runtime.preempted(k)
-                if k % cfg.log_every == 0 or k == cfg.steps or stop:
-                    writer.scalars(k, window.flush(k))
-                with window.clock.paused():
-                    checkpoints.save(k, state, force=stop or k == cfg.steps)
+                last = stop or k == cfg.steps
+                failure = progress.add(k, scalars, last=last)
+                with progress.clock.paused():
+                    checkpoints.save(k, state, force=last or failure is not None)
+                if failure:
+                    raise failure
                 if stop:
                     logging.warning("asked to stop: saved step %d; run again to resume", k)
                     break
-                measure(k, state.params)
+                progress.measure(k, state.params)
     return state
 
 
@@ -107,23 +96,21 @@ def _open_data(cfg: Any) -> tuple[Any, Any]:
 
     tokens = tokenizer.load(cfg.tokenizer)
     data = TrainData(cfg, tokens)
-    if "mfc" not in data.shares and cfg.objectives.mfc:
-        logging.info("objective mfc is off: the features have no face_emotion")
     logging.info("%s", data.describe())
+    if "mfc" not in data.shares and cfg.objectives.mfc:
+        logging.warning(
+            "objective mfc is off: the features have no face_emotion; its weight goes to the others"
+        )
+    idle = data.idle()
+    if idle:
+        logging.warning(
+            "objectives %s will never have a target, because no clip has their modality: give them "
+            "the weight 0, as --config.objectives.%s=0",
+            ", ".join(idle),
+            idle[0],
+        )
     model = fill_model(cfg, tokens, data.layout.widths)
     return dataclasses.replace(cfg, model=model), data
-
-
-def _measured(cfg: Any, k: int) -> bool:
-    """Whether held-out losses are due at step `k`."""
-    return k % cfg.eval_every == 0 or k == cfg.steps
-
-
-def _measure(cfg: Any, evaluate: Callable, window: Any, writer: Any, k: int, params: Any) -> None:
-    """Writes the held-out losses of step `k`, where they are due."""
-    if _measured(cfg, k):
-        with window.clock.paused():
-            writer.scalars(k, window.held_out(k, evaluate(params)))
 
 
 def _overview(params: Any) -> str:
@@ -218,71 +205,6 @@ def _heldout(cfg, data, net, params_shardings, mesh, hosts) -> tuple[Callable, d
     return evaluate, trivial
 
 
-class Window:
-    """Scalars since the last metric line, the clock, and the progress bar."""
-
-    def __init__(self, cfg: Any, shares: dict[str, float], start: int):
-        from tqdm import tqdm
-
-        from memobert_jax import metrics
-
-        self.shares, self.max_skipped = shares, cfg.max_skipped
-        self.scalars: list = []
-        self.clock = metrics.Clock()
-        self.skipped_in_a_row = 0
-        self.bar = tqdm(total=cfg.steps, initial=start, desc="pre-train", unit="step")
-
-    def add(self, scalars: Any) -> None:
-        self.scalars.append(scalars)
-        self.bar.update()
-
-    def flush(self, step: int) -> dict[str, float]:
-        """Scalars of the window that ends at `step`; waits for the device.
-
-        Raises:
-          FloatingPointError: after more than `max_skipped` non-finite steps in a row.
-        """
-        import jax
-
-        from memobert_jax import metrics
-
-        window = jax.device_get(self.scalars)
-        out = metrics.summarise(window, self.shares)
-        seconds = self.clock.seconds
-        out |= {
-            "clips_per_s": out["clips"] / seconds,
-            "tokens_per_s": out.pop("tokens") / seconds,
-            "input_wait": self.clock.waited / seconds,
-        }
-        for number, scalars in enumerate(window, step - len(window) + 1):
-            self.skipped_in_a_row = self.skipped_in_a_row + 1 if scalars["skipped"] else 0
-            if self.skipped_in_a_row > self.max_skipped:
-                first = number - self.skipped_in_a_row + 1
-                raise FloatingPointError(
-                    f"loss or gradient was not finite in steps {first} to {number}: start in "
-                    "another work directory with a lower optim.peak_lr, or with other data; "
-                    "--config.init_from=<this one> begins with its last parameters"
-                )
-        self.scalars = []
-        self.clock.restart()
-        losses = " ".join(f"{n} {out[f'loss/{n}']:.3f}" for n in self.shares)
-        self.bar.set_postfix_str(f"{losses} {out['clips_per_s']:.0f} clips/s")
-        return out
-
-    def show_trivial(self, losses: dict[str, float]) -> None:
-        """Shows what trivial predictors reach on the held-out targets."""
-        shown = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        self.bar.write(f"held-out losses of trivial predictors: {shown}", file=sys.stderr)
-
-    def held_out(self, step: int, values: dict[str, float]) -> dict[str, float]:
-        """Shows held-out losses and hands them through."""
-        from memobert_jax import metrics
-
-        shown = " ".join(f"{n.removeprefix(metrics.HELDOUT)} {v:.3f}" for n, v in values.items())
-        self.bar.write(f"step {step}: held-out {shown}", file=sys.stderr)
-        return values
-
-
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}")
@@ -302,7 +224,7 @@ def run() -> None:
     config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
     flags.DEFINE_string("workdir", None, "folder of checkpoints and metrics")
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

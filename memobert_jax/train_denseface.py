@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
+from memobert_jax import command
 from memobert_jax.crops import Crops, augmented, read
 
 
@@ -141,6 +142,9 @@ def train(cfg: Any, output: str | Path, arch: Any = None) -> dict[str, Any]:
     names = {part: getattr(cfg, f"{part}_split") for part in ("train", "validation", "test")}
     soft = {"train": cfg.soft_labels, "validation": False, "test": False}
     crops = {part: read(cfg.source, name, soft[part]) for part, name in names.items()}
+    for part, found in crops.items():
+        left_out = ", ".join(f"{n} {why}" for why, n in found.left_out.items() if n) or "none"
+        logging.info("%s: %d crops; clips left out: %s", part, len(found.images), left_out)
     images = crops["train"].images
     mean, std = float(images.mean()), float(max(images.std(), 1.0))
 
@@ -214,7 +218,7 @@ def run() -> None:
     config_flags.DEFINE_config_file("config", None, "configuration file", lock_config=True)
     flags.DEFINE_string("output", None, "the .safetensors file to write")
     flags.mark_flags_as_required(["config", "output"])
-    app.run(main)
+    command.run(main)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.batch import Layout, View, Widths
+from memobert_jax.collate import assemble
 from memobert_jax.masking import hide_frames, nothing_masked
 from memobert_jax.packing import Limits, pack
 from memobert_jax.prompts import Prompt, Rendered
@@ -35,7 +36,8 @@ class Clip(NamedTuple):
     """A clip with its prompt.
 
     id: of the record; with_text, without_text: the prompt; face, face_emotion, speech: f16
-    [frames, width]; label: index of its class, or -1; has: its modalities.
+    [frames, width]; label: index of its class, or -1; has: its modalities; cut: modality -> pieces,
+    frames or rows at its end that are not shown.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Clip(NamedTuple):
     speech: np.ndarray
     label: int
     has: frozenset[str]
+    cut: Mapping[str, int]
 
 
 def modalities(subset: str) -> frozenset[str]:
@@ -54,7 +57,7 @@ def modalities(subset: str) -> frozenset[str]:
 
 
 def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longest) -> Clip:
-    """A features record as a Clip; frames beyond the longest are left out."""
+    """A features record as a Clip; frames beyond the longest are left out, and counted."""
     face, speech = item["face"][: longest.face], item["speech"][: longest.speech]
     with_text, without_text = (prompt.render(text, longest.text) for text in (item["text"], ""))
     lengths = {
@@ -71,6 +74,11 @@ def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longes
         speech=speech,
         label=label,
         has=frozenset(name for name, length in lengths.items() if length),
+        cut={
+            "text": with_text.cut,
+            "face": len(item["face"]) - len(face),
+            "speech": len(item["speech"]) - len(speech),
+        },
     )
 
 

@@ -27,6 +27,7 @@ from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK
 from memobert_jax.config import EvaluateConfig
 from memobert_jax.corpus import Corpus
+from memobert_jax.featurizer import finite
 from memobert_jax.fewshot import Run
 from memobert_jax.fit import Part, Room
 from memobert_jax.prompts import Prompt
@@ -163,12 +164,19 @@ class Workbench:
         ]
         numbers = np.unique(np.concatenate([*parts, *self.train_clips.values()])).tolist()
         labels, prompt = self.protocol.labels.values, self.prompt
-        return {
-            n: views.prepare(
-                self.corpus.read(n, views.FIELDS), int(labels[n]), prompt, self.longest
+        clips, broken = {}, []
+        for n in numbers:
+            item = self.corpus.read(n, views.FIELDS)
+            clips[n] = views.prepare(item, int(labels[n]), prompt, self.longest)
+            if not finite(item):
+                broken.append(item["id"])
+        if broken:
+            more = f" and {len(broken) - 5} more" if broken[5:] else ""
+            raise ValueError(
+                f"{len(broken)} clips of {self.corpus.path} have features that are not finite: "
+                f"{', '.join(broken[:5])}{more}. Take them out; featurize drops such clips itself"
             )
-            for n in numbers
-        }
+        return clips
 
     def _rows(self, numbers: np.ndarray) -> views.Rows:
         return views.Rows([self.clips[n] for n in numbers.tolist()], self.cfg.subsets, self.layout)

@@ -2,6 +2,10 @@
 
 import contextlib
 import dataclasses
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +76,33 @@ def _configure(settings: dict[str, object]) -> None:
     for name, value in settings.items():
         jax.config.update(name, value)
     compilation_cache.reset_cache()  # it reads its folder once
+
+
+def on_two_hosts(code: str, *args: str, devices: int = 1, **env: str) -> list[tuple[int, str]]:
+    """(exit status, output) of two processes that run `code`: arguments are host, address, `args`.
+
+    Both are waited for, also where one fails.
+    """
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    env = os.environ | env | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }  # fmt: skip
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(host), address, *args],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for host in range(2)
+    ]
+    outputs = [job.communicate(timeout=300)[0] for job in jobs]
+    return [(job.returncode, output) for job, output in zip(jobs, outputs, strict=True)]
 
 
 def tokens() -> tokenizer.Tokenizer:

@@ -7,8 +7,8 @@ import pytest
 import samples
 
 from memobert_jax import tokenizer
-from memobert_jax.batch import Layout, View, Widths, assemble, empty_batch, plain_view, special_ids
-from memobert_jax.config import DataConfig
+from memobert_jax.batch import Layout, View, Widths, empty_batch, special_ids
+from memobert_jax.collate import assemble
 from memobert_jax.masking import MaskedFrames, nothing_masked
 from memobert_jax.packing import Limits
 
@@ -183,7 +183,7 @@ def test_a_row_that_does_not_fit_names_the_clip_and_the_limit(clips, message):
 
 
 def test_more_rows_than_the_batch_has_are_refused():
-    with pytest.raises(ValueError, match="2 rows for a batch of 1"):
+    with pytest.raises(ValueError, match="more rows than the 1 of the batch"):
         assemble(ROWS, LAYOUT, 1)
 
 
@@ -201,16 +201,3 @@ def test_text_is_framed_by_cls_and_sep_and_missing_text_is_cls_alone():
     assert framed.tolist() == [tokens.cls_id, *pieces.tolist(), tokens.sep_id]
     assert special_ids(tokens.encode("").ids, tokens).tolist() == [tokens.cls_id]
     assert framed.dtype == np.int32
-
-
-def test_a_plain_view_cuts_frames_to_the_layout_and_predicts_nothing():
-    record = samples.clip(0, np.random.default_rng(0), widths={"face": 3, "speech": 4})
-    cfg = DataConfig(face_cap=36, speech_cap=64, max_speech=8, row_width=256)
-    layout = Layout.of(cfg, Widths(3, 0, 4))
-    layout = dataclasses.replace(layout, limits=Limits(256, (64, 2, 8), 8))
-    shown = plain_view(np.array([2], np.int32), record, layout, index=5)
-    assert shown.lengths == (1, 2, 8)
-    assert shown.targets == {}
-    assert not shown.face_mask.masked.any()
-    np.testing.assert_array_equal(shown.speech, record["speech"][:8])
-    assert shown.index == 5

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from clip_samples import clip
+from google.protobuf.message import DecodeError
 from samples import WIDTHS
 from samples import clip as features_clip
 from tensorflow_datasets.proto import tf_example_pb2
@@ -50,6 +51,83 @@ def test_only_the_wanted_fields_are_decoded():
     item = clip(0)
     found = codec.parse(codec.serialize(item, "clips"), "clips", names=("id", "speech"))
     assert found == {"id": item["id"], "speech": item["speech"]}
+
+
+TRAINING = ("text", "face", "face_emotion", "speech")
+
+
+@pytest.mark.parametrize(("stage", "item", "widths"), CASES)
+def test_what_training_reads_is_cut_out_of_the_bytes_with_the_values_of_a_whole_parse(
+    stage, item, widths
+):
+    data = codec.serialize(item, stage)
+    names = [name for name, field in record.fields(stage).items() if field.kind in codec._ONE_VALUE]
+    assert set(names) >= ({"id", "speech"} if stage == "clips" else set(TRAINING))
+    assert codec._cut_out(data, stage, names) is not None, "else it is parsed, which is slow"
+    whole = codec.parse(data, stage, widths)
+    for name, value in codec.parse(data, stage, widths, names).items():
+        np.testing.assert_array_equal(value, whole[name], err_msg=name)
+        assert type(value) is type(whole[name]), name
+        assert getattr(value, "dtype", None) == getattr(whole[name], "dtype", None), name
+        assert getattr(value, "shape", None) == getattr(whole[name], "shape", None), name
+
+
+def entry(name: str, feature: bytes) -> bytes:
+    """An entry of the map of an example, of fewer than 128 bytes."""
+    content = bytes([0x0A, len(name)]) + name.encode() + bytes([0x12, len(feature)]) + feature
+    return bytes([0x0A, len(content)]) + content
+
+
+def in_another_layout() -> list[bytes]:
+    """Blank features-records whose bytes differ from those of `serialize`, all valid."""
+    plain = codec.serialize(record.blank("features"), "features")
+    example = tf_example_pb2.Example.FromString(plain)
+    features = {k: v.SerializeToString() for k, v in example.features.feature.items()}
+
+    def whole(entries):
+        content = b"".join(entries)
+        size = bytes([len(content) & 127 | 128, len(content) >> 7])
+        return b"\x0a" + size + content
+
+    orders = sorted(features), sorted(features, reverse=True)
+    found = [whole(entry(name, features[name]) for name in order) for order in orders]
+    twice = tf_example_pb2.Example.FromString(plain)
+    twice.features.feature["speech"].bytes_list.value.append(b"not read")
+    return [*found, twice.SerializeToString(deterministic=True)]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_an_example_that_another_program_laid_out_is_read_alike(number):
+    data, blank = in_another_layout()[number], record.blank("features")
+    assert codec._cut_out(data, "features", list(TRAINING)) is None
+    found = codec.parse(data, "features", names=TRAINING)
+    for name in TRAINING:
+        np.testing.assert_array_equal(found[name], blank[name])
+
+
+def test_changed_bytes_never_give_a_value_of_another_place():
+    """They are refused, or read as protobuf reads them; array_record's checksums come before."""
+    data = codec.serialize(features_clip(0, np.random.default_rng(0)), "features")
+    whole = values_of(data)
+    rng = np.random.default_rng(0)
+    for place in rng.integers(len(data), size=300).tolist():
+        changed = data[:place] + bytes([data[place] ^ 0x81]) + data[place + 1 :]
+        for damaged in (data[:place], changed):
+            try:
+                found = codec.parse(damaged, "features", WIDTHS, TRAINING[1:])
+            except (ValueError, IndexError):
+                continue
+            expected = values_of(damaged) or whole  # what it did not look at may be damaged
+            for name, value in found.items():
+                assert value.tobytes() == expected[name]
+
+
+def values_of(data: bytes) -> dict[str, bytes] | None:
+    try:
+        values = tf_example_pb2.Example.FromString(data).features.feature
+    except DecodeError:
+        return None
+    return {name: values[name].bytes_list.value[0] for name in TRAINING[1:]}
 
 
 def test_equal_records_give_equal_bytes_whatever_the_order_of_their_fields():

@@ -53,6 +53,21 @@ def test_the_hosts_together_get_the_batch_of_one_host(data, hosts, step):
     assert_same(together, data.batch(step))
 
 
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_the_clips_of_a_step_are_named_by_dataset_without_its_arrays(corpus, other, tokens, hosts):
+    data = TrainData(runs.config(corpus, other), tokens)
+    folders = {str(corpus): 0, str(other): 1}
+    for step, host in itertools.product((0, 5), range(hosts)):
+        found = data.clip_ids(step, host, hosts)
+        rows = range(step * 8 + host * (8 // hosts), step * 8 + (host + 1) * (8 // hosts))
+        expected = {}
+        for number in rows:
+            source, _ = data.locate(number)
+            ids = [data.sources[source].dataset[view.index]["id"] for view in data.views(number)]
+            expected.setdefault(source, []).extend(ids)
+        assert {folders[name]: ids for name, ids in found.items()} == expected
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_run_that_starts_later_gets_the_batches_that_it_would_have_got(corpus, tokens, threads):
     cfg = runs.config(corpus, data={"read_threads": threads})
@@ -210,6 +225,39 @@ def test_a_clip_whose_text_is_too_long_is_dropped_and_counted(tmp_path, tokens):
     assert "2 dropped: text longer than 32 tokens" in data.describe()
     seen = {view.index for number in range(20) for view in data.views(number)}
     assert seen == {0, 1, 3, 5}
+
+
+def test_clips_of_which_the_end_is_cut_are_counted(tmp_path, tokens):
+    rng = np.random.default_rng(0)
+    clips = [samples.clip(i, rng) for i in range(4)]
+    for clip, faces, rows in zip(clips, (5, 6, 9, 3), (11, 12, 13, 40), strict=True):
+        clip |= {
+            "face": np.ones((faces, 24), np.float16),
+            "speech": np.ones((rows, 20), np.float16),
+        }
+        clip |= {name: np.ones(faces, np.float32) for name in ("face_time_s", "face_score")}
+    folder = _written(tmp_path, clips)
+    cut = TrainData(runs.config(folder, data={"max_face": 5, "max_speech": 12}), tokens)
+    assert "all used; 2 cut to their first 5 face frames; 2 cut to their first 12 speech rows" in (
+        cut.describe()
+    )
+    assert "cut to" not in TrainData(runs.config(folder), tokens).describe()
+
+
+@pytest.mark.parametrize("absent", ["text", "face", "speech"])
+def test_objectives_of_a_modality_that_no_source_has_are_known(tmp_path, tokens, absent):
+    clips = [samples.clip(i, np.random.default_rng(i), widths=runs.WITH_EMOTION) for i in range(3)]
+    without = _written(tmp_path / "none", [c | _without(absent) for c in clips], runs.WITH_EMOTION)
+    gone = {"text": ["mlm"], "face": ["mfr", "mfc"], "speech": ["msr"]}[absent]
+    assert TrainData(runs.config(without), tokens).idle() == gone
+    some = _written(tmp_path / "some", clips, runs.WITH_EMOTION)
+    assert TrainData(runs.config(without, some), tokens).idle() == []
+
+
+def test_asked_for_expression_posteriors_alone_a_corpus_without_them_is_refused(tmp_path, tokens):
+    only = {"mlm": 0.0, "mfr": 0.0, "msr": 0.0}
+    with pytest.raises(ValueError, match=r"mfc is off: the features have no face_emotion\): give"):
+        TrainData(runs.config(samples.dataset(tmp_path), objectives=only), tokens)
 
 
 def test_a_clip_without_any_modality_is_dropped_and_counted(tmp_path, tokens):

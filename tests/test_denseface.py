@@ -128,6 +128,17 @@ def test_features_and_posteriors_reach_the_dataset_with_the_statistics_of_the_cr
     assert fitted["clips"] == 3
 
 
+def test_clips_without_any_crop_to_fit_the_statistics_on_are_said(tiny, path, tmp_path, caplog):
+    clips = clip_samples.dataset(tmp_path / "clips", {"train": 2}, crops=0)
+    made_of = request(clips, EncodersConfig(face="denseface", face_weights=str(path)))
+    featurize(clips, tmp_path / "out", made_of)
+    assert "the normalisation is fitted on has any face: mean 0 and standard deviation 1" in (
+        caplog.text
+    )
+    fitted = features.FeaturesDataset(tmp_path / "out", "train").metadata["normalisation"]["face"]
+    assert fitted == {"mean": [0.0], "std": [1.0], "clips": 0, "frames": 0}
+
+
 def test_brightness_of_the_corpus_is_removed_by_its_statistics(path):
     one = denseface.load(path, TINY)
     function = encoder.compiled(one)

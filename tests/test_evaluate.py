@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import samples
 
-from memobert_jax import arms, checkpoint, evaluate, fits, results, scores, workbench
+from memobert_jax import arms, checkpoint, evaluate, features, fits, results, scores, workbench
 from memobert_jax.config import ARMS, EvaluateConfig, MeshConfig, PromptConfig
 
 SIZES = {"train": 32, "validation": 16, "test": 24}
@@ -162,10 +162,39 @@ def test_zero_shot_alone_needs_no_other_part(tmp_path, run, data):
     assert results["majority"] is None
 
 
-def test_texts_that_were_cut_are_counted(tmp_path, run, data):
-    cfg = configured(data, arms=("zero_shot",), max_text=9)
+def test_clips_that_were_cut_are_counted_by_modality(tmp_path, run, data):
+    cfg = configured(data, arms=("zero_shot",), max_text=9, max_speech=10)
     results = evaluate.evaluate(cfg, run, tmp_path)
     assert any("the text of 24 of 24 clips was cut" in line for line in results["warnings"])
+    lengths = features.FeaturesDataset(data, "test").lengths["speech"]
+    expected = f"the speech of {(lengths > 10).sum()} of 24 clips was cut at its end, to 10 rows"
+    assert any(expected in line for line in results["warnings"])
+    assert not any("the face of" in line for line in results["warnings"])
+
+
+@pytest.mark.parametrize("name", ["face", "speech"])
+def test_clips_whose_features_are_not_finite_are_refused_by_name(tmp_path, run, name):
+    rng = np.random.default_rng(0)
+    clips = [samples.clip(i, rng) for i in range(8)]
+    clips[5][name] = np.full_like(clips[5][name], np.inf)
+    for clip in clips:
+        clip["face_emotion"] = np.zeros((0, 1), np.float16)
+    metadata = {"encoders": samples.ENCODERS}
+    broken = features.write(
+        tmp_path / "x", {"test": clips}, metadata=metadata, widths=samples.WIDTHS
+    )
+    with pytest.raises(
+        ValueError, match=r"1 clips of .*x have features .* not finite: clip5\. Take"
+    ):
+        evaluate.evaluate(configured(broken, arms=("zero_shot",)), run, tmp_path / "out")
+
+
+def test_features_of_another_width_are_refused(tmp_path, run):
+    widths = {"face": 24, "speech": 33}
+    encoders = {**samples.ENCODERS, "speech": {**samples.ENCODERS["speech"], "width": 33}}
+    other = samples.dataset(tmp_path / "x", SIZES, widths=widths, metadata={"encoders": encoders})
+    with pytest.raises(ValueError, match=r'(?s)encoders of .* differ.*"width": 20.*"width": 33'):
+        evaluate.evaluate(configured(other), run, tmp_path / "out")
 
 
 def test_clips_of_the_pre_training_are_scored_under_a_stamp_or_not_at_all(tmp_path, run, data):

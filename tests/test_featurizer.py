@@ -96,8 +96,11 @@ def test_fitted_statistics_do_not_depend_on_the_batches(clips):
     assert whole == single
 
 
-def test_without_speech_nothing_is_shifted_or_scaled(clips):
+def test_without_speech_nothing_is_shifted_or_scaled_and_that_is_said(clips, caplog):
+    featurizer.fit_normalisation(ENCODERS, lambda batch: batch, [clips])
+    assert not caplog.messages
     fitted = featurizer.fit_normalisation(ENCODERS, lambda batch: batch, [clips[2:4]])
+    assert "no clip that the normalisation is fitted on has any speech: mean 0" in caplog.text
     assert fitted["speech"] == {"mean": [0.0] * 80, "std": [1.0] * 80, "clips": 0, "frames": 0}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
-from memobert_jax import checkpoint, datasets, features, featurizer, predict, predictor
+from memobert_jax import checkpoint, datasets, features, featurizer, predict, predictor, record
 from memobert_jax.config import EncodersConfig, from_mapping
 from memobert_jax.featurize import featurize, request
 from memobert_jax.featurizer import Featurizer
@@ -193,6 +193,19 @@ def test_sound_beyond_what_the_encoder_hears_is_counted(made, tmp_path):
     metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert metadata["speech_cut"] == {"clips": 2, "seconds": pytest.approx(3.5)}
     assert "speech cut: 3.5 s at the end of 2 clips are beyond what the speech encoder" in report
+
+
+def test_predict_reports_the_sound_that_the_encoder_does_not_hear(made, tmp_path):
+    """It hears 10 s, of which the network sees the first rows."""
+    dataset = features.FeaturesDataset(made[1], "train")
+    run = kit.save(tmp_path / "run", kit.params(0, dataset.widths), made[1])
+    found = predictor.Predictor(run, weights={"speech": str(made[2])})
+    limit = found.longest.speech * record.SPEECH_ROW_S
+    assert limit < 10
+    lines = found([clip_samples.clip(i, crops=1, seconds=s) for i, s in enumerate((0.5, 9.5, 12))])
+    assert lines[0]["speech_cut"] == 0
+    assert lines[1]["speech_cut"] == pytest.approx(9.5 - limit, abs=record.SPEECH_ROW_S)
+    assert lines[2]["speech_cut"] == pytest.approx(12 - limit, abs=2 * record.SPEECH_ROW_S)
 
 
 def test_a_split_without_any_finite_features_is_an_error(loud, tmp_path):

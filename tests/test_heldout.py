@@ -112,6 +112,18 @@ def test_clips_dropped_from_the_held_out_split_are_reported(tokens, tmp_path, ca
     assert "1 dropped: text longer than 32 tokens" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["face", "face_emotion", "speech"])
+def test_held_out_clips_whose_features_are_not_finite_are_named(tokens, tmp_path, caplog, name):
+    rng = np.random.default_rng(0)
+    clips = [samples.clip(i, rng, widths=runs.WITH_EMOTION) for i in range(6)]
+    clips[2][name] = np.full_like(clips[2][name], np.nan)
+    metadata = {"encoders": samples.ENCODERS}
+    splits = {"train": clips[:1], "validation": clips}
+    features.write(tmp_path, splits, metadata=metadata, widths=runs.WITH_EMOTION)
+    heldout.heldout(runs.config(tmp_path), tokens)
+    assert "the features of 1 held-out clips are not: clip2" in caplog.text
+
+
 def test_without_expression_posteriors_their_loss_is_not_measured(tokens, tmp_path):
     _, passes = heldout.heldout(runs.config(samples.dataset(tmp_path)), tokens)
     assert [names for names, _ in passes] == [("mlm",), ("mfr",), ("msr",)]

@@ -37,7 +37,8 @@ LONG_FILES = {
     "memobert_jax/config.py": "every field, default, unit and check, declared once",
     "memobert_jax/checkpoint.py": "all that knows Orbax",
     "memobert_jax/pickles.py": "what keeps a pickle from running anything, judged in one place",
-    "memobert_jax/train.py": "the loop and its command line, read from top to bottom",
+    "memobert_jax/featurize.py": "the job and its command line, read from top to bottom",
+    "memobert_jax/record.py": "the record and its forms, declared once",
     "tfds_builders/talking_heads/face.py": "one drawing, part by part",
 }
 """Files of more than 260 lines, each with its reason."""

@@ -30,7 +30,8 @@ from memobert_jax import (
     tokenizer,
     train,
 )
-from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.batch import Layout, View, Widths
+from memobert_jax.collate import assemble
 from memobert_jax.config import MeshConfig, ModelConfig
 from memobert_jax.features import FeaturesDataset
 from memobert_jax.masking import nothing_masked
@@ -313,6 +314,10 @@ BIAS = "bert.encoder.layer.1.output.dense.bias"
         (
             {"change": lambda t: t | {"cls.predictions.decoder.bias": np.ones(120, np.float32)}},
             r"decoder\.bias differs from cls\.predictions\.bias",
+        ),
+        (
+            {"change": lambda t: t | {BIAS: np.full(32, np.inf, np.float32)}},
+            r"1 tensors have values that are not finite: encoder\.layer\.1\.output\.dense\.bias;",
         ),
         ({"vocab": 121}, "the vocabulary has 121 pieces, but .* only 120 rows"),
         ({"hidden_act": "relu"}, r"config\.json: hidden_act = 'relu'; the network takes only"),

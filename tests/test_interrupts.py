@@ -120,18 +120,3 @@ def test_sigterm_saves_where_the_run_is_and_ends_it_without_error(job):
     assert f"asked to stop: saved step {last}" in done.stderr
     assert job.lines("asked")[-1]["step"] == last
     assert int(job.state("asked").step) == last
-
-
-def test_the_command_refuses_an_unknown_field_by_its_nearest_name():
-    path = f"--config={ROOT / 'configs' / 'pretrain_tiny.py'}"
-    command = [sys.executable, "-m", "memobert_jax.train", "--workdir=none", path]
-    done = subprocess.run(
-        [*command, "--config.optim.peek_lr=1"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "peek_lr" in done.stderr
-    assert "peak_lr" in done.stderr

@@ -1,10 +1,14 @@
 """Metric lines once a step, also after a kill; a clock that leaves pauses out."""
 
+import itertools
 import json
 import math
+import types
 
 import numpy as np
 import pytest
+from tensorboardX import event_file_writer
+from tensorboardX.proto import event_pb2
 
 from memobert_jax import metrics
 
@@ -27,6 +31,56 @@ def test_each_logged_step_is_one_line_of_json_and_a_tensorboard_event(tmp_path):
     ]
     (events,) = (tmp_path / "run" / "tensorboard").iterdir()
     assert b"loss" in events.read_bytes()
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """Time in which no two files of events are of the same second, and so of the same name."""
+    passing = itertools.count(1_000_000_000)
+    monkeypatch.setattr(
+        event_file_writer, "time", types.SimpleNamespace(time=lambda: next(passing))
+    )
+
+
+def shown(folder) -> list[tuple[str, int, float]]:
+    """(name, step, value) of what TensorBoard shows: a file forgets the steps from its start on."""
+    found = []
+    for path in sorted((folder / "tensorboard").iterdir()):
+        data, at = path.read_bytes(), 0
+        while at < len(data):  # records: u64 size, u32 checksum, event, u32 checksum
+            size = int.from_bytes(data[at : at + 8], "little")
+            event = event_pb2.Event.FromString(data[at + 12 : at + 12 + size])
+            if event.session_log.status == event_pb2.SessionLog.START:
+                found = [point for point in found if point[1] < event.step]
+            found += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
+            at += size + 16
+    return found
+
+
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize("again", [False, True])
+def test_tensorboard_shows_each_point_of_a_resumed_run_once(tmp_path, again):
+    heldout = {f"{metrics.HELDOUT}mlm": 4.0}
+    with metrics.Writer(tmp_path, 0, lead=True) as writer:
+        for step in (2, 4, 6):
+            writer.scalars(step, {"loss": float(step), "broken": math.nan})
+            writer.scalars(step, heldout)
+    with metrics.Writer(tmp_path, 4, lead=True, again=again) as writer:
+        if again:
+            writer.scalars(4, heldout)
+        writer.scalars(6, {"loss": 7.0})
+    points = shown(tmp_path)
+    assert [p for p in points if p[0] == "loss"] == [("loss", 2, 2), ("loss", 4, 4), ("loss", 6, 7)]
+    assert [p[1:] for p in points if p[0] == "heldout/mlm"] == [(2, 4), (4, 4)]
+    assert [p[1] for p in points if p[0] == "broken"] == [2, 4]
+    assert all(math.isnan(p[2]) for p in points if p[0] == "broken")
+
+
+@pytest.mark.usefixtures("seconds")
+def test_tensorboard_forgets_a_run_that_was_killed_before_its_first_checkpoint(tmp_path):
+    write(tmp_path, 0, [2])
+    write(tmp_path, 0, [2])
+    assert [p[1] for p in shown(tmp_path) if p[0] == "loss"] == [2]
 
 
 def test_lines_can_be_read_while_the_run_goes_on(tmp_path):

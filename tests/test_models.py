@@ -11,7 +11,8 @@ import runs
 from flax import nnx
 
 from memobert_jax import objectives, state
-from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.batch import Layout, View, Widths
+from memobert_jax.collate import assemble
 from memobert_jax.config import ModelConfig
 from memobert_jax.masking import MaskedFrames, nothing_masked
 from memobert_jax.models import transformer

@@ -29,6 +29,36 @@ def some_without(lengths: np.ndarray) -> np.ndarray:
     return out
 
 
+def without_face(lengths: np.ndarray) -> np.ndarray:
+    """Four clips in ten without face."""
+    return (
+        np.where(np.random.default_rng(2).random((len(lengths), 1)) < 0.4, (1, 0, 1), 1) * lengths
+    )
+
+
+def two_corpora(lengths: np.ndarray) -> np.ndarray:
+    """Talking heads, radio without faces, and faces that say nothing, mixed."""
+    kind = np.random.default_rng(3).choice(3, len(lengths), p=(0.4, 0.35, 0.25))
+    keeps = np.array([(1, 1, 1), (1, 0, 1), (0, 1, 0)])[kind]
+    return (lengths * keeps).clip((1, 0, 0)).astype(np.int32)
+
+
+def short_or_long(count: int) -> np.ndarray:
+    """Interjections of a second and utterances of four."""
+    short, long = lognormal_clips(8 * count, 4), lognormal_clips(8 * count, 5)
+    short, long = short[short[:, 2] <= 22], long[long[:, 2] >= 50]
+    return np.concatenate([short[: count // 2], long[: count - count // 2]])
+
+
+def tight(lengths: np.ndarray, scarce: tuple[int, ...], over: float = 1.0) -> Limits:
+    """Limits of which the `scarce` resources are used up at once, the others to two thirds."""
+    takes = np.column_stack([lengths.sum(1), lengths, np.ones(len(lengths), int)])
+    clips = 256 / takes[:, 0].mean() / (1 if 0 in scarce else 1.25)
+    caps = clips * takes.mean(0) * np.where(np.isin(range(5), scarce), over, 1.5)
+    _, *caps, most = np.maximum(np.rint(caps).astype(int), takes.max(0)).tolist()
+    return Limits(256, tuple(caps), most)
+
+
 def one_each(lengths: np.ndarray) -> np.ndarray:
     """Clips of one modality, each beside the [CLS]."""
     kind = np.random.default_rng(1).integers(0, 3, len(lengths))[:, None]
@@ -50,6 +80,19 @@ CORPORA = {
     "one above half a row": (np.tile([[30, 36, 64]], (500, 1)), LIMITS),
     "one above a third": (np.tile([[12, 24, 50]], (500, 1)), LIMITS),
     "short and long": (np.tile([[4, 5, 17], [30, 36, 64]], (500, 1)), LIMITS),
+}
+TIGHT = {
+    "all": (CLIPS, [(0, 1), (0, 2), (2, 3), (0, 3, 4)]),
+    "modalities missing": (some_without(CLIPS), [(0, 1), (1, 2), (1, 2, 3)]),
+    "faces missing": (without_face(CLIPS), [(0, 2), (0, 1, 3)]),
+    "two corpora": (two_corpora(CLIPS), [(0, 1), (1, 2), (0, 1, 2)]),
+    "short or long": (short_or_long(1500), [(1, 3), (3, 4)]),
+    "one modality each": (one_each(CLIPS), [(0, 1), (1, 2)]),
+}
+CORPORA |= {
+    f"{name}, {' and '.join(RESOURCES[d] for d in scarce)} used up": (clips, tight(clips, scarce))
+    for name, (clips, several) in TIGHT.items()
+    for scarce in several
 }
 
 
@@ -106,6 +149,20 @@ def test_the_bound_is_never_below_that_of_the_linear_program(packed):
 def test_the_bound_knows_how_many_equal_clips_share_a_row(clip, a_row):
     plan = pack(np.tile([clip], (2400, 1)), LIMITS)
     assert plan.bound.rows == len(plan) == 2400 // a_row
+
+
+def test_the_bound_counts_a_whole_row_for_a_clip_that_shares_with_none():
+    """Its text leaves 3 pieces, of which no clip has so few; its speech would leave half a row."""
+    lengths = np.concatenate([np.tile([[61, 0, 80]], (10, 1)), np.tile([[4, 0, 20]], (80, 1))])
+    plan = pack(lengths, LIMITS)
+    assert plan.bound.rows == len(plan) == 10 + 80 // 8
+
+
+def test_the_bound_sees_no_clips_that_exclude_each_other_by_different_resources():
+    """Where a point cannot be had: no two of the long ones share a row, though it has room."""
+    plan = pack(np.tile([[33, 0, 0], [32, 49, 0], [1, 1, 1]], (100, 1)), LIMITS)
+    assert len(plan) == 200
+    assert plan.bound.rows == pytest.approx(150, abs=2)
 
 
 @pytest.mark.parametrize(("name", "fill"), [("width 256", 0.985), ("width 512", 0.99)])

@@ -16,7 +16,8 @@ import pytest
 from flax import nnx
 
 from memobert_jax import bert_folder, bert_names, state, step
-from memobert_jax.batch import Layout, View, Widths, assemble
+from memobert_jax.batch import Layout, View, Widths
+from memobert_jax.collate import assemble
 from memobert_jax.config import ModelConfig
 from memobert_jax.masking import MaskedFrames, nothing_masked
 from memobert_jax.models.heads import EmotionHead

@@ -145,9 +145,21 @@ def test_a_sound_file_is_predicted_without_a_face_unless_one_is_required(loaded,
     assert set(line["reasons"]) == {"no_video"}
 
 
-def test_a_long_text_is_cut_and_counted(loaded):
-    (line,) = loaded([clip_samples.clip(0, text="the bus is blue " * 30)])
+def test_what_the_network_does_not_see_of_a_long_clip_is_counted(loaded):
+    longest = loaded.longest
+    long = clip_samples.clip(0, text="the bus is blue " * 30, crops=longest.face + 3, seconds=9)
+    short, line = loaded([clip_samples.clip(1), long])
+    assert [short[name] for name in predict.CUTS] == [0, 0, 0]
     assert line["text_cut"] > 50
+    assert line["face_cut"] == 3
+    assert line["speech_cut"] == pytest.approx(9 - 0.06 * longest.speech)
+
+
+def test_the_report_sums_up_what_was_cut():
+    assert predict.cut([[0, 3, 0.0], [0, 2, 1.5]]) == (
+        "not seen, at the end: 5 face frames of 2 utterances, 1.5 s of sound of 1 utterances"
+    )
+    assert predict.cut([[0, 0, 0.0]]) == predict.cut([]) == "not seen, at the end: nothing"
 
 
 @pytest.fixture
@@ -209,6 +221,7 @@ def test_a_bad_file_costs_itself_alone(quiet, trained, films, capsys):
     ]
     assert "missing_file" in err
     assert "kept" in err
+    assert err.endswith("not seen, at the end: nothing\n")
 
 
 def test_nothing_predicted_is_a_failure_with_its_reasons(quiet, trained, films, capsys):

@@ -1,16 +1,12 @@
 """The mesh and the table of logical axes: what does not fit is refused in words."""
 
 import dataclasses
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import runs
 from jax.sharding import PartitionSpec
 
 from memobert_jax import sharding, state
@@ -165,25 +161,6 @@ print("whole")
 
 
 def test_two_hosts_hold_each_row_once_and_agree_on_a_step():
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    env = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, "-c", HOSTS, str(host), address],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for host in range(2)
-    ]
-    outputs = [job.communicate(timeout=240)[0] for job in jobs]
-    for job, output in zip(jobs, outputs, strict=True):
-        assert job.returncode == 0, output
+    for status, output in runs.on_two_hosts(HOSTS, devices=4):
+        assert status == 0, output
         assert "whole" in output

@@ -12,9 +12,21 @@ import pytest
 import runs
 import samples
 
-from memobert_jax import checkpoint, config, features, runtime, tokenizer, train
+from memobert_jax import (
+    checkpoint,
+    config,
+    features,
+    optim,
+    runtime,
+    sharding,
+    skips,
+    state,
+    tokenizer,
+    train,
+)
 from memobert_jax.batch import Widths
 from memobert_jax.config import PretrainConfig
+from memobert_jax.data import TrainData
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -157,11 +169,68 @@ def broken_corpus(folder: Path) -> Path:
 def test_too_many_steps_that_are_not_finite_end_the_run_by_their_numbers(workdir, cfg, tmp_path):
     data = dataclasses.replace(cfg.data, sources=((str(broken_corpus(tmp_path / "x")), 1.0),))
     broken = dataclasses.replace(cfg, data=data, max_skipped=2)
-    with pytest.raises(FloatingPointError, match=r"steps 1 to 3: start in another work directory"):
+    with pytest.raises(FloatingPointError, match=r"in steps 1 to 3, .*skipped\.jsonl\. Step 4 is"):
         train.train(broken, workdir)
-    (line,) = [line for line in lines(workdir) if "loss" in line]
-    assert line["skipped"] == 2
-    assert line["loss"] is None
+    found = [line for line in lines(workdir) if "loss" in line]
+    assert [(line["step"], line["skipped"], line["loss"]) for line in found] == [
+        (2, 2, None),
+        (4, 2, None),
+    ]
+
+
+@pytest.fixture
+def break_steps(monkeypatch):
+    """Makes the speech of some steps infinite."""
+    whole = TrainData.batch
+
+    def choose(*steps: int):
+        def batch(self, step, **hosts):
+            made = whole(self, step, **hosts)
+            if step + 1 in steps:
+                made["speech"] = np.full_like(made["speech"], np.inf)
+            return made
+
+        monkeypatch.setattr(TrainData, "batch", batch)
+
+    return choose
+
+
+def test_a_run_that_is_ended_is_saved_with_the_parameters_from_before_and_can_go_on(
+    workdir, cfg, stop_at, break_steps
+):
+    """From step 5 on all are skipped; no metric line or checkpoint is due after them."""
+    changed = dataclasses.replace(cfg, max_skipped=2, log_every=50, checkpoint_every=50, steps=20)
+    stop_at(4)
+    before = jax.device_get(train.train(changed, workdir.with_name("before")))
+    stop_at(None)
+    break_steps(*range(5, 20))
+    message = rf"in steps 5 to 7, .* Step {7 + skips.LAG} is saved with the parameters of step 4,"
+    with pytest.raises(FloatingPointError, match=message):
+        train.train(changed, workdir)
+    assert checkpoint.steps(workdir / "checkpoints") == [7 + skips.LAG]
+    saved = restored(changed, workdir)
+    assert int(saved.step) == 7 + skips.LAG
+    jax.tree.map(np.testing.assert_array_equal, saved[1:], before[1:])
+    assert [line["skipped"] for line in lines(workdir) if "loss" in line] == [3 + skips.LAG]
+    named = [json.loads(line) for line in (workdir / skips.FILE).read_text().splitlines()]
+    assert [line["step"] for line in named] == list(range(5, 8 + skips.LAG))
+    ids = {clip for line in named for clips in line["clips"].values() for clip in clips}
+    assert ids <= {f"clip{i}" for i in range(48)}
+    break_steps()
+    end = jax.device_get(train.train(changed, workdir))
+    assert int(end.step) == 20
+    assert np.abs(end.params["text"]["word"] - saved.params["text"]["word"]).max() > 0
+
+
+def restored(cfg: PretrainConfig, workdir: Path) -> state.TrainState:
+    """The newest state of a run, as the run itself would take it up."""
+    description = checkpoint.metadata(checkpoint.resolve(workdir))
+    cfg = dataclasses.replace(cfg, model=checkpoint.model_config(description))
+    tx, mesh = optim.make_optimizer(cfg.optim), sharding.make_mesh(cfg.mesh)
+    shardings = state.state_shardings(state.memobert(cfg.model), tx, mesh)
+    shapes = jax.eval_shape(lambda: state.init_state(cfg, tx, shardings))
+    with checkpoint.Checkpoints(workdir, 4, 3, description) as checkpoints:
+        return jax.device_get(checkpoints.restore(shapes, shardings))
 
 
 def test_a_run_with_another_tokenizer_or_data_is_refused_by_name(workdir, cfg, whole, folder):
@@ -194,6 +263,32 @@ def test_a_run_may_go_on_with_other_habits(workdir, cfg, whole):
     data = dataclasses.replace(cfg.data, read_threads=1)
     other = dataclasses.replace(cfg, data=data, checkpoint_every=3, max_skipped=5)
     assert_same_run(workdir, train.train(other, workdir), whole)
+
+
+def test_parameters_for_features_of_another_width_are_no_start(workdir, cfg, whole, tmp_path):
+    wide = runs.WITH_EMOTION | {"speech": 33}
+    corpus = samples.dataset(tmp_path, widths=wide)
+    data = dataclasses.replace(cfg.data, sources=((str(corpus), 1.0),))
+    changed = dataclasses.replace(cfg, data=data, init_from=str(whole[0]))
+    message = r'init_from = .*: its model differs.*\n  checkpoint: {"speech_dim": 20}\n.*: 33}'
+    with pytest.raises(ValueError, match=message):
+        train.train(changed, workdir)
+
+
+def test_a_run_says_at_its_start_what_it_will_not_learn(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    clips = [samples.clip(i, rng) for i in range(8)]
+    for clip in clips:
+        none = {"speech": (0, 20), "face_emotion": (0, 1)}
+        clip |= {name: np.zeros(shape, np.float16) for name, shape in none.items()}
+    metadata = {"encoders": samples.ENCODERS}
+    corpus = features.write(tmp_path, {"train": clips}, metadata=metadata, widths=samples.WIDTHS)
+    with caplog.at_level("INFO", logger="absl"):
+        train._open_data(runs.config(corpus, tokenizer=runs.saved_tokens(tmp_path)))
+    assert "no clip has speech" in caplog.text
+    assert "objective mfc is off: the features have no face_emotion" in caplog.text
+    assert "objectives msr will never have a target" in caplog.text
+    assert "--config.objectives.msr=0" in caplog.text
 
 
 def test_parameters_of_another_tokenizer_are_no_start(workdir, cfg, whole, folder):
@@ -233,34 +328,6 @@ def test_clips_longer_than_the_position_tables_are_refused(cfg):
         ValueError, match=r"data\.max_speech = 40 exceeds model\.max_positions = 39"
     ):
         dataclasses.replace(cfg, model=model)
-
-
-def test_the_progress_line_shows_losses_and_speed(cfg):
-    shares = {"mlm": 1.0}
-    window = train.Window(cfg, shares, 0)
-    scalars = {"sum/mlm": 6.0, "count/mlm": 3.0, "clips": 4.0, "tokens": 8.0, "skipped": 0.0}
-    window.add({k: np.float32(v) for k, v in (scalars | {"overflow": 0.0, "damaged": 0.0}).items()})
-    out = window.flush(1)
-    assert out["loss/mlm"] == 2.0
-    assert out["clips_per_s"] > 0
-    assert window.scalars == []
-
-
-def test_steps_that_are_not_finite_are_counted_across_windows(cfg):
-    window = train.Window(dataclasses.replace(cfg, max_skipped=3), {"mlm": 1.0}, 0)
-
-    def steps(*skipped: float):
-        for flag in skipped:
-            names = ("sum/mlm", "count/mlm", "clips", "tokens", "overflow", "damaged")
-            window.add({k: np.float32(1) for k in names} | {"skipped": np.float32(flag)})
-
-    steps(1, 1, 0, 1)
-    window.flush(4)
-    steps(1, 1)
-    window.flush(6)
-    steps(1)
-    with pytest.raises(FloatingPointError, match="steps 4 to 7"):
-        window.flush(7)
 
 
 def test_tensorflow_is_not_imported(whole):

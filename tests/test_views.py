@@ -60,6 +60,11 @@ def test_frames_beyond_the_longest_are_left_out():
     item = samples.clip(0, np.random.default_rng(0))
     clip = views.prepare(item, 0, kit.prompt(), views.Longest(32, 2, 5))
     assert (len(clip.face), len(clip.speech)) == (2, 5)
+    assert clip.cut == {
+        "text": 0,
+        "face": len(item["face"]) - 2,
+        "speech": len(item["speech"]) - 5,
+    }
     assert (clip.face == item["face"][:2]).all()
 
 

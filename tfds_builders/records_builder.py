@@ -145,6 +145,7 @@ def _features_metadata(found: Records, normalisation, written, folder: Path) -> 
     return {
         "encoders": {m: dict(found.encoders.get(m, streaming.NONE)) for m in ("face", "speech")},
         "normalisation": normalisation,
+        "storage": "float16",
         "weights": {},
         "clips_fingerprint": "",
         "digests": {split: features.split_digest(part.rows) for split, part in written.items()},

@@ -1,0 +1,1 @@
+"""One HTML file of what runs left behind: evaluations, pre-training runs and built datasets."""
