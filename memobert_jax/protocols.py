@@ -214,7 +214,7 @@ def _fold(
                 for part, clips in parts.items()}  # fmt: skip
     left = len(corpus) - len(np.unique(np.concatenate(list(parts.values()))))
     if left and definition.by != "split":
-        excluded[NO_PART] = {f"{definition.by} is in no part": left}
+        excluded[NO_PART] = {f"{definition.by} in no part": left}
     return Fold({part: clips[why[clips] == ""] for part, clips in parts.items()}, excluded)
 
 

@@ -166,7 +166,7 @@ def test_a_protocol_of_ones_own_deals_clips_out_by_a_column(groups):
     speakers = groups.column("speaker")
     for fold, given in zip(found.folds, FOLDS, strict=True):
         assert {part: sorted(set(speakers[clips])) for part, clips in fold.parts.items()} == given
-        assert fold.excluded[protocols.NO_PART] == {"speaker is in no part": 16}
+        assert fold.excluded[protocols.NO_PART] == {"speaker in no part": 16}
 
 
 def test_a_leak_in_a_protocol_of_ones_own_is_refused(groups):
