@@ -4,8 +4,13 @@
         --config.source=FEATURES_DIR --checkpoint=WORKDIR --output=DIR
 
 The name after the colon is one of `memobert_jax/published.py`; it brings classes and label words.
-Few-shot sizes: --config.fit.per_class="(1,4,16)" --config.fit.shares="(0.1,0.2)". Not run yet on a
-pre-trained network that is worth its name.
+Few-shot sizes: --config.fit.per_class="(1,4,16)" --config.fit.shares="(0.1,0.2)".
+
+RAVDESS (`action_units`; 5 folds, 3 seeds, prompt, head and random start: 45 fits of 60 steps) with
+a network of `pretrain_talking_heads` and --config.row_width=144: 6.6 minutes on two cores of an AMD
+EPYC beside other work, 9 of CPU time. Of the 9 to 13 CPU seconds of a fit its four validation
+scores take 4.6, its steps 3.5, the test scores 1.4, and the states of the train part that a head is
+fitted on 3.1. Not run yet with a network that was pre-trained for more than a trial.
 """
 
 from configs import evaluate_emotion
