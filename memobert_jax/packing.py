@@ -107,7 +107,7 @@ def pack(lengths: np.ndarray, limits: Limits) -> PackPlan:
     lengths = np.asarray(lengths, np.int32).reshape(-1, 3)
     _check(lengths, limits)
     order, starts, kinds = _kinds(lengths)
-    kinds, counts = _whole_rows(kinds, limits), np.diff(starts)
+    counts = np.diff(starts)
     bound, real = fewest_rows(kinds, counts, limits), int(lengths.sum())
     found: list[Pattern] = []
     for share in _TARGETS if len(order) else ():
