@@ -4,9 +4,11 @@ A row has `width` trunk slots, one buffer a modality, and places for clips. The 
 lengths alone, so it is the same on every host and after every restart. Beside it stands a bound:
 how many rows there must be at least, whatever the plan.
 
-Plans come within a point of fill of their bound where one resource of a row is scarce, and mostly
-where two or three are used up at once, as `tests/test_packing.py` checks on corpora of both sorts.
-It cannot be had on every corpus: packing is NP-hard, and the bound takes one resource at a time.
+Plans come within a point of fill of their bound where one resource of a row is scarce, and on the
+corpora of `pytest tests/test_packing.py` also where two or three are used up at once. Of 237 other
+generated cases of 3000 clips with two or three used up, half were within 1.1 points and the worst
+was 14.5 away: acted sentences of equal length, two or three a row. A point cannot be had on every
+corpus: packing is NP-hard, and the bound takes one resource at a time.
 With buffers of 64 pieces and 96 faces, no two of 100 clips of (33, 0, 0) and 100 of (32, 49, 0)
 share a row: they are kept apart by their text, and the second ones from each other by their faces.
 Among 100 clips of (1, 1, 1), which fit beside either, that takes 200 rows; the bound is some 150.
@@ -107,7 +109,7 @@ def pack(lengths: np.ndarray, limits: Limits) -> PackPlan:
     lengths = np.asarray(lengths, np.int32).reshape(-1, 3)
     _check(lengths, limits)
     order, starts, kinds = _kinds(lengths)
-    kinds, counts = _whole_rows(kinds, limits), np.diff(starts)
+    counts = np.diff(starts)
     bound, real = fewest_rows(kinds, counts, limits), int(lengths.sum())
     found: list[Pattern] = []
     for share in _TARGETS if len(order) else ():

@@ -70,6 +70,7 @@ CORPORA = {
     "width 256": (CLIPS, LIMITS),
     "width 512": (CLIPS, Limits(512, (128, 192, 320), 16)),
     "clips long for the row": (CLIPS, Limits(144, (48, 64, 96), 8)),
+    "clips longer than half a row": (lognormal_clips(1500, 3), Limits(150, (48, 64, 100), 8)),
     "speech buffer short": (CLIPS, Limits(256, (64, 96, 130), 8)),
     "text buffer short": (CLIPS, Limits(256, (36, 96, 160), 8)),
     "few clips a row": (CLIPS, Limits(256, (64, 96, 160), 3)),
@@ -180,6 +181,12 @@ def test_the_plan_of_a_corpus_repeated_takes_no_more_rows():
     many = pack(np.repeat(CLIPS, 20, axis=0), LIMITS)
     assert sorted(many.clips.tolist()) == list(range(30_000))
     assert many.fill >= many.most - NEAR
+
+
+def test_a_row_that_can_be_repeated_leaves_the_clips_mixed():
+    clips = one_each(CLIPS)
+    many = pack(np.repeat(clips, 200, axis=0), tight(clips, (1, 2)))
+    assert many.fill >= many.most - NEAR / 2
 
 
 @pytest.mark.parametrize("corpus", [CLIPS, some_without(CLIPS)], ids=["all", "missing"])
