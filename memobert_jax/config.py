@@ -317,7 +317,13 @@ class DataConfig:
         "a damaged record becomes an empty clip and is counted; off: it ends the run",
         free=True,
     )
-    read_threads: int = field(2, "threads that assemble batches", POSITIVE, free=True)
+    read_threads: int = field(
+        2,
+        "threads that assemble batches; more than one serve where the disk is waited for, and cost "
+        "where it is not",
+        POSITIVE,
+        free=True,
+    )
     prefetch: int = field(4, "batches assembled ahead and put on the devices", POSITIVE, free=True)
 
     def __post_init__(self):
