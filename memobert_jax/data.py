@@ -6,7 +6,7 @@ rows come out for any number of hosts and threads, and after any restart.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from memobert_jax.batch import MODALITY_OF, Layout, View, special_ids
 from memobert_jax.collate import assemble
 from memobert_jax.config import MODALITIES, PretrainConfig
 from memobert_jax.features import FeaturesDataset
+from memobert_jax.featurizer import finite
 from memobert_jax.masking import mask_frames, mask_words, nothing_masked
 from memobert_jax.sources import Source, read_clip, widths_of
 from memobert_jax.tokenizer import Tokenizer
@@ -96,12 +97,24 @@ class TrainData:
 
     def clip_ids(self, step: int, process: int = 0, processes: int = 1) -> dict[str, list[str]]:
         """Which clips `batch` of the same arguments holds: dataset folder -> ids, row by row."""
+        return self._ids(self._numbers(step, process, processes), lambda dataset, clip: True)
+
+    def broken_ids(self, step: int, process: int = 0, processes: int = 1) -> dict[str, list[str]]:
+        """Those of `clip_ids` whose features are not finite; reads them again."""
+
+        def broken(dataset: FeaturesDataset, clip: int) -> bool:
+            return not finite(read_clip(dataset, clip, self.cfg.data.skip_corrupt)[0])
+
+        return self._ids(self._numbers(step, process, processes), broken)
+
+    def _ids(self, numbers: Iterable[int], wanted: Callable) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for number in self._numbers(step, process, processes):
+        for number in numbers:
             source, row = self.locate(number)
             dataset, ids = self.sources[source].dataset, self.sources[source].dataset.column("id")
-            clips = [ids[clip] for clip in self.sources[source].row(row)]
-            found.setdefault(str(dataset.path), []).extend(clips)
+            clips = [ids[c] for c in self.sources[source].row(row) if wanted(dataset, c)]
+            if clips:
+                found.setdefault(str(dataset.path), []).extend(clips)
         return found
 
     def batches(

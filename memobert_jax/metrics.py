@@ -58,7 +58,7 @@ class Writer:
             self._events.close()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """One line; a value that is not finite is written as null."""
+        """One line; a value that is not finite is null there, and no point in TensorBoard."""
         if self._file is None:
             return
         plain = {name: float(value) for name, value in values.items()}
@@ -69,7 +69,8 @@ class Writer:
 
     def _tell(self, step: int, values: Mapping[str, float | None]) -> None:
         for name, value in values.items():
-            self._events.add_scalar(name, math.nan if value is None else value, step)
+            if value is not None and math.isfinite(value):
+                self._events.add_scalar(name, value, step)
 
 
 def drop_after(path: Path, step: int, again: bool = False) -> list[dict]:

@@ -29,9 +29,9 @@ _SHOWN = 8
 class Skips:
     """Looks for skipped steps, logs each with its clips, and counts those in a row.
 
-    Every host logs the clips of its own rows, the first few by name; the lead host writes those of
-    all hosts into skipped.jsonl, a line a step: `step`, `not_finite` (names of the scalars) and
-    `clips` (dataset folder -> ids).
+    Every host logs the clips of its own rows, the first few by name, and those among them whose
+    features are not finite. The lead host writes the clips of all hosts into skipped.jsonl, a line
+    a step: `step`, `not_finite` (names of the scalars) and `clips` (dataset folder -> ids).
 
     Args:
       data: the TrainData of the run.
@@ -77,10 +77,12 @@ class Skips:
         if self._in_a_row > self._most and self._too_many is None:
             self._too_many = step - self._in_a_row + 1, step
         names = sorted(name for name, value in scalars.items() if not math.isfinite(float(value)))
-        mine = self._data.clip_ids(step - 1, self._host, self._hosts)
+        mine = step - 1, self._host, self._hosts
+        clips, broken = (_shown(f(*mine)) for f in (self._data.clip_ids, self._data.broken_ids))
         logging.warning(
-            "step %d is skipped, because %s is not finite; clips of host %d: %s",
-            step, ", ".join(names), self._host, _shown(mine),
+            "step %d is skipped, because %s is not finite; clips of host %d (all in %s): %s; "
+            "features that are not finite have %s",
+            step, ", ".join(names), self._host, FILE, clips, broken or "none of them",
         )  # fmt: skip
         if self._host == 0:
             line = {"step": step, "not_finite": names, "clips": self._data.clip_ids(step - 1)}
@@ -91,11 +93,10 @@ class Skips:
         first, last = self._too_many
         return FloatingPointError(
             f"loss or gradient was not finite in steps {first} to {last}, one after another; their "
-            f"clips stand in {self._path}. Step {step} is saved with the parameters of step "
-            f"{self._good}, the last that was taken: run the same command again to go on behind "
-            "these clips. Where it happens again, start in another work directory with a lower "
-            "optim.peak_lr or with other data; --config.init_from=<this one> begins with the "
-            "parameters saved"
+            f"clips stand in {self._path}. Step {step} is saved with the parameters as they were "
+            f"after step {self._good}: run the same command again to go on behind these clips. "
+            "Where it happens again, start in another work directory with a lower optim.peak_lr "
+            "or with other data; --config.init_from=<this one> begins with the parameters saved"
         )
 
 
@@ -103,4 +104,4 @@ def _shown(clips: Mapping[str, list[str]]) -> str:
     """The first ids, and how many more there are."""
     ids = [clip for found in clips.values() for clip in found]
     more = len(ids) - _SHOWN
-    return ", ".join(ids[:_SHOWN]) + (f" and {more} more (all in {FILE})" if more > 0 else "")
+    return ", ".join(ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

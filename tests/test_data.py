@@ -68,6 +68,20 @@ def test_the_clips_of_a_step_are_named_by_dataset_without_its_arrays(corpus, oth
         assert {folders[name]: ids for name, ids in found.items()} == expected
 
 
+def test_clips_of_a_step_whose_features_are_not_finite_are_named(tmp_path, tokens):
+    clips = [samples.clip(i, np.random.default_rng(i), widths=runs.WITH_EMOTION) for i in range(12)]
+    for number, name in ((2, "face"), (5, "face_emotion"), (9, "speech")):
+        clips[number][name] = np.full_like(clips[number][name], np.nan)
+    folder = _written(tmp_path, clips, runs.WITH_EMOTION)
+    data = TrainData(runs.config(folder), tokens)
+    named = [clip for step in range(3) for ids in data.broken_ids(step).values() for clip in ids]
+    assert set(named) == {"clip2", "clip5", "clip9"}
+    for step, host in itertools.product(range(3), range(2)):
+        mine = {clip for ids in data.clip_ids(step, host, 2).values() for clip in ids}
+        broken = {clip for ids in data.broken_ids(step, host, 2).values() for clip in ids}
+        assert broken == mine & {"clip2", "clip5", "clip9"}
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_run_that_starts_later_gets_the_batches_that_it_would_have_got(corpus, tokens, threads):
     cfg = runs.config(corpus, data={"read_threads": threads})

@@ -11,7 +11,10 @@ import runs
 from memobert_jax import metrics
 from memobert_jax.progress import Progress
 
-DATA = types.SimpleNamespace(shares={"mlm": 1.0}, clip_ids=lambda *_: {"corpus": ["clip7"]})
+IDS = {"corpus": ["clip7"]}
+DATA = types.SimpleNamespace(
+    shares={"mlm": 1.0}, clip_ids=lambda *_: IDS, broken_ids=lambda *_: IDS
+)
 
 
 def scalars(total: float, *, skipped: bool = False) -> dict:

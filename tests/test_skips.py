@@ -32,6 +32,10 @@ class Data:
         hosts = [process] if processes == 2 else [0, 1]
         return {"corpus": [f"s{step}h{host}{clip}" for host in hosts for clip in "ab"]}
 
+    def broken_ids(self, step: int, process: int = 0, processes: int = 1) -> dict[str, list[str]]:
+        ids = self.clip_ids(step, process, processes)["corpus"]
+        return {"corpus": [clip for clip in ids if clip.endswith("b")]}
+
 
 def scalars(skipped: bool) -> dict[str, Scalar]:
     norm = math.nan if skipped else 1.0
@@ -67,7 +71,7 @@ def test_one_step_more_than_allowed_ends_the_run_lag_steps_later_by_its_numbers(
     assert step == 8 + skips.LAG
     assert isinstance(error, FloatingPointError)
     assert "in steps 5 to 8, one after another" in str(error)
-    assert f"Step {step} is saved with the parameters of step 4" in str(error)
+    assert f"Step {step} is saved with the parameters as they were after step 4:" in str(error)
 
 
 def test_as_many_steps_as_allowed_are_borne_again_and_again(tmp_path):
@@ -87,12 +91,12 @@ def test_at_the_end_of_a_run_nothing_is_left_unseen(tmp_path):
 def test_good_steps_begun_before_the_end_are_known_to_the_error(tmp_path):
     step, error = run(skips.Skips(Data(), 1, tmp_path, 0), ".xx.." + "." * skips.LAG)
     assert "in steps 2 to 3" in str(error)
-    assert f"the parameters of step {step}, the last that was taken" in str(error)
+    assert f"the parameters as they were after step {step}:" in str(error)
 
 
 def test_a_run_that_was_resumed_knows_where_its_parameters_are_from(tmp_path):
     _, error = run(skips.Skips(Data(), 1, tmp_path, 20), "x" * 12, first=21)
-    assert "the parameters of step 20" in str(error)
+    assert "the parameters as they were after step 20:" in str(error)
 
 
 def test_every_skipped_step_is_a_line_with_all_clips_and_what_was_not_finite(tmp_path):
@@ -113,8 +117,8 @@ def test_a_host_logs_the_clips_of_its_own_rows_and_the_lead_alone_writes(
     run(skips.Skips(Data(), 3, tmp_path, 0), ".x......")
     (told,) = caplog.messages
     assert told == (
-        f"step 2 is skipped, because grad_norm is not finite; clips of host {host}: "
-        f"s1h{host}a, s1h{host}b"
+        f"step 2 is skipped, because grad_norm is not finite; clips of host {host} (all in "
+        f"skipped.jsonl): s1h{host}a, s1h{host}b; features that are not finite have s1h{host}b"
     )
     assert (tmp_path / skips.FILE).exists() == (host == 0)
 
@@ -124,10 +128,16 @@ def test_a_log_line_names_a_few_clips_and_how_many_more_there_are(tmp_path, capl
         def clip_ids(self, step, process=0, processes=1):
             return {"one": [f"a{i}" for i in range(500)], "two": ["b"]}
 
+        def broken_ids(self, step, process=0, processes=1):
+            return {}
+
     caplog.set_level(stdlib_logging.WARNING, logger="absl")
     run(skips.Skips(Many(), 3, tmp_path, 0), "x......")
     (told,) = caplog.messages
-    assert told.endswith("a0, a1, a2, a3, a4, a5, a6, a7 and 493 more (all in skipped.jsonl)")
+    assert told.endswith(
+        "a0, a1, a2, a3, a4, a5, a6, a7 and 493 more; features that are not finite have none of "
+        "them"
+    )
     assert sum(map(len, lines(tmp_path)[0]["clips"].values())) == 501
 
 

@@ -204,7 +204,7 @@ def test_a_run_that_is_ended_is_saved_with_the_parameters_from_before_and_can_go
     before = jax.device_get(train.train(changed, workdir.with_name("before")))
     stop_at(None)
     break_steps(*range(5, 20))
-    message = rf"in steps 5 to 7, .* Step {7 + skips.LAG} is saved with the parameters of step 4,"
+    message = rf"in steps 5 to 7, .* Step {7 + skips.LAG} is saved with .* after step 4:"
     with pytest.raises(FloatingPointError, match=message):
         train.train(changed, workdir)
     assert checkpoint.steps(workdir / "checkpoints") == [7 + skips.LAG]

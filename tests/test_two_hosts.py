@@ -61,9 +61,9 @@ def test_two_hosts_stop_at_the_same_step_when_the_rows_of_one_are_broken(cfg, tm
     for host, (status, output) in enumerate(found):
         assert status == 0, output
         assert "ended: loss or gradient was not finite in steps 3 to 5" in output, output
-        assert f"Step {end} is saved with the parameters of step 2" in output
+        assert f"Step {end} is saved with the parameters as they were after step 2" in output
         (mine,) = data.clip_ids(3 - 1, host, 2).values()
-        assert f"clips of host {host}: {', '.join(mine[:8])}" in output
+        assert f"clips of host {host} (all in skipped.jsonl): {', '.join(mine[:8])}" in output
         assert f"clips of host {1 - host}" not in output
     assert checkpoint.steps(workdir / checkpoint.FOLDER) == [end]
     named = [json.loads(line) for line in (workdir / skips.FILE).read_text().splitlines()]
