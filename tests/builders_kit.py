@@ -18,6 +18,14 @@ from tfds_builders import build
 from tfds_builders.extraction import extract_one
 
 
+def omitted(found):
+    """Reason -> ids of what a listing leaves out."""
+    reasons = {}
+    for item, reason in found.tally.omitted:
+        reasons.setdefault(str(reason), []).append(item)
+    return reasons
+
+
 def fake_identity(path, utterances=None, labels=None) -> str:
     sidecar = subtitles.find_sidecar(path) if utterances is None else None
     parts = [Path(path).read_bytes(), sidecar.read_bytes() if sidecar else b""]

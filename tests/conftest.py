@@ -33,3 +33,15 @@ def real_data_root() -> Path:
     if not Path(root).is_dir():
         pytest.fail(f"MEMOBERT_DATA = {root!r} is not a folder")
     return Path(root)
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """Clips and identities of stand-in media; $EXTRACTED logs what was extracted."""
+    import builders_kit
+
+    from memobert_jax.media import clips
+
+    monkeypatch.setenv("EXTRACTED", str(tmp_path / "extracted.log"))
+    monkeypatch.setattr(clips, "extract", builders_kit.fake_extract)
+    monkeypatch.setattr(clips, "identity", builders_kit.fake_identity)

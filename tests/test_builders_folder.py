@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from memobert_jax import record
-from memobert_jax.media import clips
 from tfds_builders import tables
 from tfds_builders.folder_corpus import rows
 
@@ -147,13 +146,6 @@ def test_a_missing_table_says_which_columns_it_needs(tmp_path):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"--manual_dir=.*nowhere is not there"):
         kit.run_build("folder_corpus", tmp_path / "nowhere", tmp_path / "data")
-
-
-@pytest.fixture
-def fake(monkeypatch, tmp_path):
-    monkeypatch.setenv("EXTRACTED", str(tmp_path / "extracted.log"))
-    monkeypatch.setattr(clips, "extract", kit.fake_extract)
-    monkeypatch.setattr(clips, "identity", kit.fake_identity)
 
 
 def test_the_dataset_has_the_splits_and_labels_of_the_table(fake, tmp_path):

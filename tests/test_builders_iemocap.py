@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from memobert_jax import record
-from memobert_jax.media import audio, clips
+from memobert_jax.media import audio
 from tfds_builders.iemocap import annotations
 from tfds_builders.iemocap.iemocap_dataset_builder import Builder
 
@@ -29,13 +29,6 @@ TWO = {
 
 
 @pytest.fixture
-def fake(monkeypatch, tmp_path):
-    monkeypatch.setenv("EXTRACTED", str(tmp_path / "extracted.log"))
-    monkeypatch.setattr(clips, "extract", kit.fake_extract)
-    monkeypatch.setattr(clips, "identity", kit.fake_identity)
-
-
-@pytest.fixture
 def listed(tmp_path):
     """The listing of a release under a configuration."""
 
@@ -43,14 +36,6 @@ def listed(tmp_path):
         return Builder(data_dir=tmp_path / "data", config=config).listing(root)
 
     return read
-
-
-def omitted(found):
-    """Reason -> ids of what is left out."""
-    reasons = {}
-    for item, reason in found.tally.omitted:
-        reasons.setdefault(str(reason), []).append(item)
-    return reasons
 
 
 def emotions(found):
@@ -147,7 +132,7 @@ def test_every_code_of_the_release_has_a_canonical_label_or_none():
 
 def test_what_is_left_out_is_counted_under_its_reason(tmp_path, listed):
     found = listed(corpus.write_release(tmp_path, TWO))
-    assert omitted(found) == {
+    assert kit.omitted(found) == {
         "no_majority": ["Ses01F_impro01_F002"],
         "label_not_in_set": ["Ses01F_impro01_M001", "Ses05M_script01_1b_F000"],
         "no_label": ["Ses01F_impro01_FXX0", "Ses05M_script01_1b_FXX0"],
@@ -185,7 +170,7 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     found = listed(root)
     assert [source.video_id[-18:] for source in found.sources] == ["Ses05F_impro01.avi"]
     assert {turn.text for turn in found.sources[0].utterances} == {""}
-    reasons = omitted(found)
+    reasons = kit.omitted(found)
     assert "unreadable" not in reasons
     assert reasons["no_media"] == [f"Ses01F_impro01_{turn}" for turn in ("F000", "F001", "M000")]
     assert reasons["no_annotation"] == ["Session5/dialog/avi/DivX/Ses05M_script01_1b.avi"]
@@ -194,7 +179,7 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     (sounds / "Ses01F_impro01_F000.wav").unlink()
     (sounds / "Ses01F_impro01_F999.wav").touch()
     (sounds / "Ses01F_impro01_FXX0.wav").touch()  # transcribed: counted there
-    reasons = omitted(listed(root, "4class_speech"))
+    reasons = kit.omitted(listed(root, "4class_speech"))
     assert "Ses01F_impro01_F000" in reasons["no_media"]
     assert reasons["no_annotation"] == [
         "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F999.wav"
@@ -222,7 +207,7 @@ def test_turns_that_cannot_be_are_left_out_one_by_one(tmp_path, listed):
     path.write_bytes(path.read_bytes() + more.encode())
     count = path.read_bytes().count(b"\n")
     found = listed(root)
-    reasons = omitted(found)
+    reasons = kit.omitted(found)
     assert reasons["duplicate_id"] == ["Ses01F_impro01_F000"]
     assert reasons["bad_times"] == ["Ses01F_impro01_F003", "Ses01F_impro01_F004"]
     assert reasons["unreadable"] == [

@@ -12,16 +12,8 @@ import pytest
 import soundfile
 
 from memobert_jax import record
-from memobert_jax.media import clips
 from tfds_builders.msp_improv import evaluation
 from tfds_builders.msp_improv.msp_improv_dataset_builder import Builder
-
-
-@pytest.fixture
-def fake(monkeypatch, tmp_path):
-    monkeypatch.setenv("EXTRACTED", str(tmp_path / "extracted.log"))
-    monkeypatch.setattr(clips, "extract", kit.fake_extract)
-    monkeypatch.setattr(clips, "identity", kit.fake_identity)
 
 
 @pytest.fixture
@@ -32,14 +24,6 @@ def listed(tmp_path):
         return Builder(data_dir=tmp_path / "data", config=config).listing(root)
 
     return read
-
-
-def omitted(found):
-    """Reason -> ids of what is left out."""
-    reasons = {}
-    for item, reason in found.tally.omitted:
-        reasons.setdefault(str(reason), []).append(item)
-    return reasons
 
 
 def emotions(found):
@@ -136,7 +120,7 @@ def test_the_published_counts_add_up():
 
 def test_what_is_left_out_is_counted_under_its_reason(tmp_path, listed):
     found = listed(corpus.write_release(tmp_path / "in"))
-    assert omitted(found) == {
+    assert kit.omitted(found) == {
         "other_setting": [
             "MSP-IMPROV-S01A-F01-T-FM01",
             "MSP-IMPROV-S01A-F01-R-FF01",
@@ -170,8 +154,8 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     (folder / "MSP-IMPROV-trailer.avi").touch()  # no turn
     (root / "Video/session1/S01A/T/MSP-IMPROV-S01A-F01-T-FM01.avi").unlink()  # not asked for
     found = listed(root)
-    assert omitted(found)["no_media"] == ["MSP-IMPROV-S01A-F01-S-FM01"]
-    assert omitted(found)["no_annotation"] == [
+    assert kit.omitted(found)["no_media"] == ["MSP-IMPROV-S01A-F01-S-FM01"]
+    assert kit.omitted(found)["no_annotation"] == [
         "Video/session1/S01A/S/MSP-IMPROV-S01A-F01-S-FM09.avi"
     ]
     (source,) = found.sources
@@ -188,7 +172,7 @@ def test_lines_that_are_no_turn_and_second_ones_are_left_out(tmp_path, listed):
         "UTD-IMPROV-S01A-F01-S-FM08.avi\n"
     )
     path.write_bytes(path.read_bytes() + more.encode())
-    reasons = omitted(listed(root))
+    reasons = kit.omitted(listed(root))
     assert reasons["duplicate_id"] == ["MSP-IMPROV-S01A-F01-S-FM01"]
     assert reasons["unreadable"] == [
         f"Evalution.txt line {number}" for number in range(lines + 1, lines + 4)

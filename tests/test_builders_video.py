@@ -6,17 +6,10 @@ import sys
 import builders_kit as kit
 import pytest
 
-from memobert_jax.media import clips, ledger
+from memobert_jax.media import ledger
 from tfds_builders import runs, unlabelled
 from tfds_builders.extraction import Outcome
 from tfds_builders.video_corpus import video_corpus_dataset_builder as video_corpus
-
-
-@pytest.fixture
-def fake(monkeypatch, tmp_path):
-    monkeypatch.setenv("EXTRACTED", str(tmp_path / "extracted.log"))
-    monkeypatch.setattr(clips, "extract", kit.fake_extract)
-    monkeypatch.setattr(clips, "identity", kit.fake_identity)
 
 
 def builder(tmp_path, config="default"):

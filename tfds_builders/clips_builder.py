@@ -24,6 +24,10 @@ LEDGER_FILE = "ledger.jsonl"
 """In the dataset's folder: the yield ledger of every video, one JSON object a line."""
 
 
+LABELLED = ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
+"""A labelled clip is kept also where it is short, long, or lacks a modality."""
+
+
 @dataclasses.dataclass(eq=False)
 class ClipsConfig(tfds.core.BuilderConfig):
     """A TFDS configuration with the extraction settings, and the counts that are published."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+from tensorflow_datasets.core.download.util import DownloadError
 
 CHECKSUMS = "checksums.tsv"
 _HERE = Path(__file__).parent
@@ -52,7 +54,7 @@ def download(name: str, infos: Mapping[str, checksums.UrlInfo], folder: Path) ->
     )
     try:
         found = manager.download({info.filename: url for url, info in infos.items()})
-    except Exception as error:  # of requests, urllib or TFDS, by what went wrong
+    except (OSError, DownloadError, NonMatchingChecksumError) as error:
         raise OSError(
             f"the files of {name} could not be downloaded ({error}). Get them by hand, from "
             f"{', '.join(infos)}, and give their folder as --manual_dir"

@@ -18,6 +18,9 @@ from tfds_builders.extraction import Source
 OMITTED_FILE = "omitted.jsonl"
 """In the dataset's folder: every item that was left out, one JSON object a line."""
 
+EVERYTHING = "everything"
+"""The one split of a corpus without official ones: folds are made of speakers and sessions."""
+
 EXAMPLES = 5
 """Ids of each reason that stand in the metadata and in the report."""
 

@@ -5,10 +5,7 @@ from pathlib import Path
 
 from memobert_jax.media.subtitles import Utterance
 from tfds_builders.extraction import Source
-from tfds_builders.listing import Omission, Tally
-
-SPLIT = "everything"
-"""The one split of a corpus that has no official ones: folds are made of speakers and sessions."""
+from tfds_builders.listing import EVERYTHING, Omission, Tally
 
 
 def files(folder: Path, suffix: str) -> list[Path]:
@@ -46,7 +43,7 @@ def sources(
         elif found.fields["id"] in kept:
             tally.omit(Omission.DUPLICATE_ID, name)
         else:
-            kept[found.fields["id"]] = Source(name, str(path), SPLIT, (found,))
+            kept[found.fields["id"]] = Source(name, str(path), EVERYTHING, (found,))
     return list(kept.values())
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from memobert_jax.config import ExtractConfig
 from memobert_jax.media import video as media
 from memobert_jax.media.subtitles import Utterance
 from tfds_builders import manual, tables
@@ -23,6 +24,9 @@ from tfds_builders.cmu import words
 from tfds_builders.cmu.labels import TOLERANCE_S, Label, Labels
 from tfds_builders.extraction import Source
 from tfds_builders.listing import Listing, Omission, Tally
+
+EVERY_CLIP = ExtractConfig(require=(), min_utterance_s=0.1, max_utterance_s=600.0)
+"""A labelled segment is kept also where it is short, long, or lacks a modality."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from memobert_jax.config import ExtractConfig
 from tfds_builders.clips_builder import ClipsConfig
 from tfds_builders.cmu import places, raw
 from tfds_builders.cmu.labels import Labels, read_folds
@@ -48,9 +47,6 @@ _TWENTY = _clips(
     "segments of the files of 20 steps, CMU-MultimodalSDK issue 132", 15290, 2291, 4832
 )
 
-_EVERY_CLIP = ExtractConfig(require=(), min_utterance_s=0.1, max_utterance_s=600.0)
-"""A labelled segment is kept also where it is short, long, or lacks a modality."""
-
 
 class Builder(RecordsBuilder):
     """CMU-MOSEI."""
@@ -61,7 +57,7 @@ class Builder(RecordsBuilder):
         ClipsConfig(
             name="raw",
             description="Clips of the videos, to be featurized.",
-            extract=_EVERY_CLIP,
+            extract=raw.EVERY_CLIP,
             published=_FOLDS,
         ),
         *both(

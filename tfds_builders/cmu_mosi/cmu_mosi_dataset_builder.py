@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from memobert_jax.config import ExtractConfig
 from tfds_builders.clips_builder import ClipsConfig
 from tfds_builders.cmu import places, raw
 from tfds_builders.cmu.labels import Labels, read_folds
@@ -53,8 +52,6 @@ _SEGMENTS = Published(
     "the 2,199 segments in the SDK's standard folds, as MulT and MMSA have them",
     {"train": {"clips": 1284}, "validation": {"clips": 229}, "test": {"clips": 686}},
 )
-_EVERY_CLIP = ExtractConfig(require=(), min_utterance_s=0.1, max_utterance_s=600.0)
-"""A labelled segment is kept also where it is short, long, or lacks a modality."""
 
 
 class Builder(RecordsBuilder):
@@ -66,7 +63,7 @@ class Builder(RecordsBuilder):
         ClipsConfig(
             name="raw",
             description="Clips of the videos, to be featurized.",
-            extract=_EVERY_CLIP,
+            extract=raw.EVERY_CLIP,
             published=_SEGMENTS,
         ),
         FeaturesConfig(

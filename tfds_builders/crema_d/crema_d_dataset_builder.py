@@ -14,7 +14,7 @@ from tfds_builders import manual, named_files
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
 from tfds_builders.crema_d import names, tables
 from tfds_builders.labels import Published
-from tfds_builders.listing import Listing, Omission, Tally
+from tfds_builders.listing import EVERYTHING, Listing, Omission, Tally
 
 SUFFIXES = {"VideoFlash": ".flv", "AudioWAV": ".wav"}
 """Folder of media -> suffix of its files."""
@@ -22,7 +22,7 @@ SUFFIXES = {"VideoFlash": ".flv", "AudioWAV": ".wav"}
 _ACTED = Published(
     "README of CREMA-D (7,442 clips); classes counted in the file names of SentenceFilenames.csv",
     {
-        named_files.SPLIT: {
+        EVERYTHING: {
             "clips": 7442,
             **{f"emotion/{name}": 1271 for name in names.EMOTIONS.values()},
             "emotion/neutral": 1087,

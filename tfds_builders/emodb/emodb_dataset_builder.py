@@ -10,7 +10,7 @@ from tfds_builders import manual, named_files
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
 from tfds_builders.emodb import names
 from tfds_builders.labels import Published
-from tfds_builders.listing import Listing, Tally
+from tfds_builders.listing import EVERYTHING, Listing, Tally
 
 COUNTS = {
     "anger": 127,
@@ -37,7 +37,7 @@ class Builder(ClipsBuilder):
             published=Published(
                 "the release of 535 utterances, emodb.bilderbar.info",
                 {
-                    named_files.SPLIT: {
+                    EVERYTHING: {
                         "clips": sum(COUNTS.values()),
                         **{f"labels/{label}": count for label, count in COUNTS.items()},
                     }

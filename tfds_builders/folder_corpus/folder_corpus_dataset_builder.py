@@ -8,14 +8,11 @@ import tensorflow_datasets as tfds
 
 from memobert_jax.config import ExtractConfig
 from tfds_builders import tables
-from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
+from tfds_builders.clips_builder import LABELLED, ClipsBuilder, ClipsConfig
 from tfds_builders.folder_corpus import rows
 from tfds_builders.listing import Listing
 
 CSV_FILE = "clips.csv"
-
-_LABELLED = ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
-"""A labelled clip is kept also where it is short, long, or lacks a modality."""
 
 
 class Builder(ClipsBuilder):
@@ -24,7 +21,7 @@ class Builder(ClipsBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
     BUILDER_CONFIGS: ClassVar[list[ClipsConfig]] = [
-        ClipsConfig(name="default", description="Every row that has anything.", extract=_LABELLED),
+        ClipsConfig(name="default", description="Every row that has anything.", extract=LABELLED),
         ClipsConfig(
             name="complete",
             description="Rows with text, face and speech.",

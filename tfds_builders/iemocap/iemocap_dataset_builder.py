@@ -7,14 +7,10 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from memobert_jax.config import ExtractConfig
-from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
+from tfds_builders.clips_builder import LABELLED, ClipsBuilder, ClipsConfig
 from tfds_builders.iemocap import annotations, release
 from tfds_builders.labels import Published
-from tfds_builders.listing import Listing
-
-_LABELLED = ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
-"""A labelled turn is kept also where it is short, long, or lacks a modality."""
+from tfds_builders.listing import EVERYTHING, Listing
 
 _MERGED = {"exc": "happiness"}
 _FOUR = ("ang", "exc", "hap", "neu", "sad")
@@ -56,8 +52,8 @@ def _config(name: str, description: str, labels: Mapping[str, str], films: bool)
     return TurnsConfig(
         name=name if films else f"{name}_speech",
         description=f"{description} {'Films' if films else 'Sound files'}.",
-        extract=_LABELLED,
-        published=Published(_SOURCE, {release.SPLIT: counts}),
+        extract=LABELLED,
+        published=Published(_SOURCE, {EVERYTHING: counts}),
         labels=labels,
         films=films,
     )

@@ -11,15 +11,13 @@ from tfds_builders import manual
 from tfds_builders.extraction import Source
 from tfds_builders.iemocap import annotations
 from tfds_builders.iemocap.annotations import Turn
-from tfds_builders.listing import Listing, Omission, Tally
+from tfds_builders.listing import EVERYTHING, Listing, Omission, Tally
 
 RELEASE = "IEMOCAP_full_release"
 EVALUATIONS = "dialog/EmoEvaluation"
 TRANSCRIPTS = "dialog/transcriptions"
 FILMS = "dialog/avi/DivX"
 SENTENCES = "sentences/wav"
-SPLIT = "everything"
-"""The release has no splits: folds are made of the speakers and sessions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +156,7 @@ def _of_sentences(
 
 
 def _source(root: Path, path: Path, utterances: tuple[Utterance, ...]) -> Source:
-    return Source(path.relative_to(root).as_posix(), str(path), SPLIT, utterances)
+    return Source(path.relative_to(root).as_posix(), str(path), EVERYTHING, utterances)
 
 
 def _omit(reason: Omission, turns: Iterable[Utterance], tally: Tally) -> None:

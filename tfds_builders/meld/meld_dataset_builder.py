@@ -13,7 +13,7 @@ from memobert_jax.config import ExtractConfig
 from memobert_jax.media import ledger
 from memobert_jax.media.ledger import Reason
 from tfds_builders import manual, named_files
-from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
+from tfds_builders.clips_builder import LABELLED, ClipsBuilder, ClipsConfig
 from tfds_builders.extraction import Outcome, Source
 from tfds_builders.labels import Published
 from tfds_builders.listing import Listing, Omission, Tally
@@ -57,9 +57,7 @@ class MeldConfig(ClipsConfig):
     """A configuration that says which cut is taken where the test split has two."""
 
     final_cuts: bool = False
-    extract: ExtractConfig = dataclasses.field(
-        default_factory=lambda: ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
-    )
+    extract: ExtractConfig = LABELLED
     published: Published | None = _PUBLISHED
 
 

@@ -7,14 +7,10 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from memobert_jax.config import ExtractConfig
-from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
+from tfds_builders.clips_builder import LABELLED, ClipsBuilder, ClipsConfig
 from tfds_builders.labels import Published
-from tfds_builders.listing import Listing
+from tfds_builders.listing import EVERYTHING, Listing
 from tfds_builders.msp_improv import evaluation, release
-
-_LABELLED = ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
-"""A labelled turn is kept also where it is short, long, or lacks a modality."""
 
 _COUNTS = {
     "S": {"A": 470, "S": 633, "H": 1048, "N": 1789, "O": 70, "X": 371},
@@ -48,8 +44,8 @@ def _config(name: str, description: str, labels: str, settings: str, films: bool
     return TurnsConfig(
         name=name if films else f"{name}_speech",
         description=f"{description} {'Films' if films else 'Sound files'}.",
-        extract=_LABELLED,
-        published=Published(_SOURCE, {release.SPLIT: counts}),
+        extract=LABELLED,
+        published=Published(_SOURCE, {EVERYTHING: counts}),
         labels={code: evaluation.CODES[code] for code in labels},
         settings=settings,
         films=films,

@@ -8,15 +8,12 @@ from memobert_jax import record
 from memobert_jax.media.subtitles import Utterance
 from tfds_builders import manual, tables
 from tfds_builders.extraction import Source
-from tfds_builders.listing import Listing, Omission, Tally
+from tfds_builders.listing import EVERYTHING, Listing, Omission, Tally
 from tfds_builders.msp_improv import evaluation
 from tfds_builders.msp_improv.evaluation import Turn
 
 EVALUATIONS = ("Evalution.txt", "Evaluation.txt")
 """Names of the evaluation file: as it was released first, and spelt right."""
-
-SPLIT = "everything"
-"""The release has no splits: folds are made of the speakers and sessions."""
 
 
 def listing(
@@ -114,4 +111,4 @@ def _source(folder: Path, path: Path, turn: Turn, text: str, label: str) -> Sour
         "dominance": turn.dominance,
     }
     whole = Utterance(0.0, math.inf, text, fields)
-    return Source(path.relative_to(folder).as_posix(), str(path), SPLIT, (whole,))
+    return Source(path.relative_to(folder).as_posix(), str(path), EVERYTHING, (whole,))

@@ -13,7 +13,7 @@ from memobert_jax.encoders import logmel
 from memobert_jax.featurizer import Featurizer
 from memobert_jax.media import clips as media
 from tfds_builders import manual, named_files, streaming
-from tfds_builders.listing import Omission, Tally
+from tfds_builders.listing import EVERYTHING, Omission, Tally
 from tfds_builders.ravdess import names
 from tfds_builders.streaming import Records
 
@@ -40,7 +40,7 @@ def open_records(manual_dir: Path, units_file: Path, extract: ExtractConfig) -> 
     widths = {"face": width, "speech": logmel.ENCODER.width}
     return Records(
         inputs=[units_file, *files],
-        splits=[named_files.SPLIT],
+        splits=[EVERYTHING],
         read=functools.partial(records, manual_dir, units, extract, widths),
         encoders={
             "face": streaming.encoder(ENCODER, width, 0.0),
@@ -106,7 +106,7 @@ def records(
         for clip, rows in zip(clips, front_end.rows("speech", clips), strict=True):
             face = units.get(_audio_visual(clip["id"]))
             tally.note("clips without action units, kept without a face", int(face is None))
-            yield named_files.SPLIT, _features(clip, rows, face, widths)
+            yield EVERYTHING, _features(clip, rows, face, widths)
 
 
 def _cut(clip: names.Clip, path: Path, extract: ExtractConfig) -> list[dict[str, Any]]:

@@ -6,24 +6,20 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from memobert_jax.config import ExtractConfig
 from memobert_jax.media import video
 from tfds_builders import manual, named_files
-from tfds_builders.clips_builder import ClipsConfig
+from tfds_builders.clips_builder import LABELLED, ClipsConfig
 from tfds_builders.extraction import Source
 from tfds_builders.labels import Published
-from tfds_builders.listing import Listing, Tally
+from tfds_builders.listing import EVERYTHING, Listing, Tally
 from tfds_builders.ravdess import action_units, names
 from tfds_builders.records_builder import RecordsBuilder, RecordsConfig
 from tfds_builders.streaming import Records
 
-_WHOLE = ExtractConfig(require=(), min_utterance_s=0.2, max_utterance_s=60.0)
-"""A labelled clip is kept also where a modality is not found in it."""
-
 PUBLISHED = Published(
     "Livingstone & Russo 2018: 24 actors, 2 statements, 2 repetitions, 2 intensities, of neutral 1",
     {
-        named_files.SPLIT: {
+        EVERYTHING: {
             "clips": 1440,
             "emotion/neutral": 96,
             **dict.fromkeys(
@@ -60,20 +56,20 @@ class Builder(RecordsBuilder):
             name="audio_visual",
             modality=names.AUDIO_VISUAL,
             description="Face and speech, of the audio-visual files (01-01-…).",
-            extract=_WHOLE,
+            extract=LABELLED,
             published=PUBLISHED,
         ),
         MediaConfig(
             name="speech",
             description="Speech alone, of the sound files (03-01-…).",
-            extract=_WHOLE,
+            extract=LABELLED,
             published=PUBLISHED,
         ),
         RecordsConfig(
             name="action_units",
             description="Features: log-mel speech of the sound files, one vector of facial action "
             "units a clip.",
-            normalise_on=named_files.SPLIT,
+            normalise_on=EVERYTHING,
             published=PUBLISHED,
         ),
     ]
@@ -98,9 +94,9 @@ class Builder(RecordsBuilder):
     def open_records(self, manual_dir: Path) -> Records:
         """Log-mel rows and action units."""
         units = manual.need(manual_dir, action_units.FILE, self.MANUAL_DOWNLOAD_INSTRUCTIONS)
-        return action_units.open_records(manual_dir, units, _WHOLE)
+        return action_units.open_records(manual_dir, units, LABELLED)
 
 
 def _source(clip: names.Clip, path: Path) -> Source:
     utterance = named_files.whole_file(clip.text, **clip.fields())
-    return Source(clip.id, str(path), named_files.SPLIT, (utterance,))
+    return Source(clip.id, str(path), EVERYTHING, (utterance,))

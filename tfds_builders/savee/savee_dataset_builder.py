@@ -10,13 +10,13 @@ from memobert_jax.config import ExtractConfig
 from tfds_builders import manual, named_files
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
 from tfds_builders.labels import Published
-from tfds_builders.listing import Listing, Tally
+from tfds_builders.listing import EVERYTHING, Listing, Tally
 from tfds_builders.savee import names
 
 _PUBLISHED = Published(
     "Haq and Jackson 2010: of each speaker 15 utterances an emotion, 30 neutral",
     {
-        named_files.SPLIT: {
+        EVERYTHING: {
             "clips": 480,
             **{f"emotion/{name}": 60 for name in names.EMOTIONS.values()},
             "emotion/neutral": 120,
