@@ -4,8 +4,8 @@
         --config.source=FEATURES_DIR --config.ceilings=HEADS_DIR/corpus.json \
         --checkpoint=WORKDIR --output=DIR
 
-`launch/quickstart.sh` runs it for a network of `configs/pretrain_talking_heads.py`: 101 s on two
-cores of an AMD EPYC; its table stands in the README.
+`launch/quickstart.sh` runs it for a network of `configs/pretrain_talking_heads.py`: 42 s on two
+cores of an AMD EPYC with AVX-512; its table, and its spread over seeds, stand in the README.
 """
 
 from configs import evaluate_emotion
