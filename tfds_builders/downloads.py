@@ -50,7 +50,6 @@ def download(name: str, infos: Mapping[str, checksums.UrlInfo], folder: Path) ->
         download_dir=folder,
         url_infos=dict(infos),
         dataset_name=name,
-        force_checksums_validation=True,
     )
     try:
         found = manager.download({info.filename: url for url, info in infos.items()})
