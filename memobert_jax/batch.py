@@ -102,6 +102,11 @@ class View:
         return len(self.ids), len(self.face), len(self.speech)
 
 
+def no_label(labels: np.ndarray) -> float:
+    """What stands for no label among labels of that kind: -1, or NaN among values."""
+    return np.nan if labels.dtype.kind == "f" else -1
+
+
 def special_ids(pieces: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     """[CLS] pieces [SEP], or [CLS] alone where there is no text (MEmoBERT §3)."""
     if not len(pieces):

@@ -26,8 +26,14 @@ SENTIMENTS = {
 }
 """Targets that are classes of the sentiment -> their names, in order."""
 
-TARGETS = ("emotion", "emotions", "labels", *SENTIMENTS)
+VALUES = ("sentiment", "valence", "arousal", "dominance")
+"""Targets that are numbers."""
+
+TARGETS = ("emotion", "emotions", "labels", *SENTIMENTS, *VALUES)
 """What an evaluation can predict of a clip, see `targets.py`."""
+
+SCORINGS = ("restricted", "full_vocabulary", "calibrated")
+"""How the words at [MASK] become classes, see `verbaliser.py`."""
 
 REPRODUCE = {
     "test_oracle": "SELECTED ON TEST",
@@ -411,12 +417,28 @@ class PretrainConfig:
 class PromptConfig:
     """A prompt and the words that stand for the classes (MEmoBERT §6.3)."""
 
-    template: str = field("{text} i am [MASK] .", "text of the clip and one [MASK]")
+    template: str = field(
+        "{text} i am [MASK] .",
+        "one [MASK], and the text of the clip before it, behind it or not at all",
+    )
+    templates: tuple[str, ...] = field(
+        (),
+        "more of them; each fold takes the one with which the network, before any fit, scores best "
+        "on the validation part",
+    )
     classes: tuple[str, ...] = field(
         ("anger", "happiness", "neutral", "sadness"), "canonical label names", NOT_EMPTY
     )
     label_words: tuple[str, ...] = field(
-        ("angry", "happy", "neutral", "sad"), "one word a class, in the order of classes", NOT_EMPTY
+        ("angry", "happy", "neutral", "sad"),
+        "a word for each class, in the order of classes; several that stand for it: 'happy|glad'",
+        NOT_EMPTY,
+    )
+    scoring: str = field(
+        "restricted",
+        "restricted: label words among themselves; full_vocabulary: against all other words, as in "
+        "the original; calibrated: less what the prompt says of no clip at all",
+        one_of(*SCORINGS),
     )
 
     def __post_init__(self):
@@ -461,6 +483,12 @@ class FitConfig:
     top_lrs: tuple[float, ...] = field(
         (1e-3,), "highest learning rates of stage top to choose from", RATES
     )
+    cases: tuple[str, ...] = field(
+        (),
+        "modality subsets that clips are shown under in equal shares while fitting; (): those that "
+        "are scored; ('TFS',): whole clips alone",
+        each_of(*SUBSETS),
+    )
     steps: int = field(60, "steps of stage all; 0: without it", NOT_NEGATIVE, "steps")
     batch_rows: int = field(8, "packed rows of a step of stage all", POSITIVE, "rows")
     lrs: tuple[float, ...] = field(
@@ -484,15 +512,22 @@ class FitConfig:
         "share of the words and frames of a clip masked in stage all, against overfitting",
         SHARE,
     )
+    probe_penalties: tuple[float, ...] = field(
+        (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
+        "strengths of the penalty on a linear probe's weights, over the sum of the losses of its "
+        "views, to choose from",
+        RATES,
+    )
 
     def __post_init__(self):
         if not (self.per_class or self.shares):
             raise ValueError("fit.per_class and fit.shares are both empty: give a few-shot size")
 
 
-ARMS = ("zero_shot", "prompt", "head", "random_init")
+ARMS = ("zero_shot", "prompt", "head", "probe", "random_init")
 """What an evaluation compares: the pre-trained model with a prompt and no label, with a fitted
-prompt, with a fitted head, and the same network fitted from random parameters."""
+prompt, with a fitted head, with a linear probe on its states, and the same network fitted from
+random parameters."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -541,6 +576,15 @@ class EvaluateConfig:
     )
     max_speech: int = field(
         0, "speech rows, the first are kept; 0: as in pre-training", NOT_NEGATIVE, "rows"
+    )
+    frame_loss: tuple[float, ...] = field(
+        (),
+        "shares of the face and speech frames that are lost at random in further scores of the "
+        "largest subset",
+        Check(
+            "numbers from 0 to below 1, each once",
+            lambda v: all(0 <= s < 1 for s in v) and _once(v),
+        ),
     )
     ceilings: str = field(
         "",

@@ -3,7 +3,7 @@
     python -m memobert_jax.evaluate --config=configs/evaluate_X.py --checkpoint=PATH --output=DIR
 
 The checkpoint describes model, tokenizer and encoders itself. DIR gets `results.json`, `table.txt`,
-`scores.npz` (log-probabilities of every clip) and, as checkpoints of their own, `prompt` and
+`scores.npz` (the outputs of every clip) and, as checkpoints of their own, `prompt` and
 `head`: of each the run that validates best. `fits` in it holds every finished fit: the same command
 again repeats only those that are not there. Where the protocol has folds, `{fold}` in PATH stands
 for the number of the fold, from 0.
@@ -83,9 +83,9 @@ def progress(bench: Any, path: Path) -> Iterator[Callable[[int, str], None]]:
     """A bar over all steps of all fits; gives the `advance` of `arms.compare`."""
     from tqdm import tqdm
 
-    from memobert_jax import arms
+    from memobert_jax import trial
 
-    total = sum(arms.steps_of(bench, arm) for arm in bench.fitted_arms) * len(bench.runs())
+    total = sum(trial.steps_of(bench, arm) for arm in bench.fitted_arms) * len(bench.runs())
     with tqdm(total=total, desc=f"evaluate {path.name}", unit="step") as bar:
 
         def advance(steps: int, what: str) -> None:
@@ -103,7 +103,7 @@ def write(found: Any, output: str | Path) -> None:
 
     if not runtime.is_lead():
         return
-    arrays = {name: array.astype(np.float32) for name, array in found.log_probs.items()}
+    arrays = {name: array.astype(np.float32) for name, array in found.outputs.items()}
     packed = io.BytesIO()
     np.savez_compressed(packed, stamp=found.results["stamp"], **found.items, **arrays)
     files = {

@@ -9,9 +9,11 @@ chosen on the validation part.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from memobert_jax import classify, scores, stages
+from memobert_jax import classify, linear, stages, tasks
+from memobert_jax.classify import HEAD
 from memobert_jax.config import FitConfig
 from memobert_jax.models.memobert import Batch
 from memobert_jax.stages import Program
@@ -20,10 +22,14 @@ from memobert_jax.views import Rows
 
 
 class Part(NamedTuple):
-    """Packed clips, and their batches, which stay on the devices."""
+    """Packed clips, and their batches, which stay on the devices.
+
+    free: the batch of a prompt without a clip, if scores are calibrated by it.
+    """
 
     rows: Rows
     batches: Sequence[Batch]
+    free: Batch | None = None
 
 
 class Room(NamedTuple):
@@ -57,12 +63,12 @@ class _Search:
         self.best: Fitted | None = None
         self.history: list[dict[str, Any]] = []
 
-    def offer(self, params: Params, log_probs: np.ndarray, **where: Any) -> None:
-        """Validates a candidate: log-probabilities f32 [subsets, clips, classes]."""
-        found = scores.selection(log_probs, self.labels)
+    def offer(self, params: Params, outputs: np.ndarray, **where: Any) -> None:
+        """Validates a candidate: outputs f32 [subsets, clips, outputs]."""
+        found = self.program.task.selection(outputs, self.labels)
         self.history.append({**where, **found})
         self.since += 1
-        if scores.better(found, self.best and self.best.validation):
+        if tasks.better(found, self.best and self.best.validation):
             kept = self.program.start(params).params
             place = {name: where[name] for name in ("stage", "step", "lr")}
             self.best = Fitted(kept, validation=found, history=self.history, **place)
@@ -103,18 +109,17 @@ def fit(
     """
     search = _Search(program, cfg.patience, validation.rows.labels)
     seen = classify.score(program.score, start, *validation)
-    search.offer(start, seen.log_probs, stage="start", step=0, lr=0.0, train_loss=None)
+    search.offer(start, seen.outputs, stage="start", step=0, lr=0.0, train_loss=None)
     if cfg.top_steps and program.classifier.top_paths:
         states = _labelled(classify.score(program.score, start, *train), train.rows.labels)
         clips = len(validation.rows.clips)
-        features = np.swapaxes(seen.features, 0, 1)
-        features = np.swapaxes(stages.pad(features, max(room.validation, clips)), 0, 1)
+        features = _with_room(seen.features, room)
         for lr in cfg.top_lrs:
             search.since = 0
             stage = stages.top_stage(program, start, *states, cfg, lr, seed, room.train)
             for step, params, loss in stage:
-                log_probs = np.asarray(program.score_top(params, features))[:, :clips]
-                search.offer(params, log_probs, stage="top", step=step, lr=lr, train_loss=loss)
+                outputs = np.asarray(program.score_top(params, features))[:, :clips]
+                search.offer(params, outputs, stage="top", step=step, lr=lr, train_loss=loss)
                 if search.stuck:
                     break
     base = search.best.params
@@ -122,8 +127,8 @@ def fit(
         search.since, done = 0, 0
         stage = stages.whole_stage(program, base, train.rows, cfg, lr, pull, seed)
         for step, params, loss in stage:
-            log_probs = classify.score(program.score, params, *validation).log_probs
-            search.offer(params, log_probs, stage="all", step=step, lr=lr, train_loss=loss)
+            outputs = classify.score(program.score, params, *validation).outputs
+            search.offer(params, outputs, stage="all", step=step, lr=lr, train_loss=loss)
             advance(step - done)
             done = step
             if search.stuck:
@@ -132,8 +137,53 @@ def fit(
     return search.best
 
 
+def probe(
+    program: Program,
+    start: Params,
+    train: Part,
+    validation: Part,
+    cfg: FitConfig,
+    *,
+    room: Room = Room(),  # noqa: B008 - immutable
+) -> Fitted:
+    """A linear layer on the states of the train part, by scikit-learn; the network is not fitted.
+
+    States are brought to mean 0 and deviation 1 by the train part, and the layer that is kept takes
+    them as they are. Of the penalties the one is kept that is best on the validation part.
+
+    Args:
+      program: of a probe.
+      start: its parameters; those of the layer are of no use.
+      train, validation: labelled clips, without a `free` batch.
+      cfg: its `probe_penalties`.
+      room: of all fits that share the program.
+    """
+    seen = [classify.score(program.score, start, *part) for part in (train, validation)]
+    states, labels = _labelled(seen[0], train.rows.labels)
+    features, clips = _with_room(seen[1].features, room), len(validation.rows.clips)
+    search = _Search(program, 0, validation.rows.labels)
+    for penalty in cfg.probe_penalties:
+        kernel, bias = linear.fit(states, labels, penalty)
+        layer = {"kernel": np.asarray(kernel, np.float32), "bias": np.asarray(bias, np.float32)}
+        params = {**start, HEAD: jax.tree.map(_like, layer, start[HEAD])}
+        outputs = np.asarray(program.score_top(params, features))[:, :clips]
+        where = {"stage": "top", "step": 0, "lr": 0.0, "penalty": penalty, "train_loss": None}
+        search.offer(params, outputs, **where)
+    return search.best
+
+
+def _with_room(features: np.ndarray, room: Room) -> np.ndarray:
+    """[subsets, clips, hidden] of a validation part, with as many clips as that of any fit."""
+    features = np.swapaxes(features, 0, 1)
+    return np.swapaxes(stages.pad(features, max(room.validation, len(features))), 0, 1)
+
+
+def _like(value: np.ndarray, old: jax.Array) -> jax.Array:
+    return jax.device_put(value, old.sharding)
+
+
 def _labelled(found: classify.Scores, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(hidden states [n, hidden], labels [n]) of the views that show something."""
+    """(hidden states [n, hidden], labels [n] or [n, labels]) of the views that show something."""
     there = ~np.isnan(found.features[..., 0])
-    labels = np.broadcast_to(labels, there.shape)
+    labels = np.broadcast_to(labels, (len(there), *labels.shape))
     return found.features[there], labels[there]

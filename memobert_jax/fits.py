@@ -19,7 +19,7 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
-from memobert_jax import checkpoint, config, runtime, scores
+from memobert_jax import checkpoint, config, runtime, tasks
 from memobert_jax.datasets import write_atomically
 from memobert_jax.fewshot import Run
 from memobert_jax.state import Params
@@ -29,10 +29,10 @@ FOLDER = "fits"
 
 
 class Fit(NamedTuple):
-    """result: JSON-able; log_probs: f32 [subsets, clips, classes] of the scored part."""
+    """result: JSON-able; outputs: f32 [subsets, clips, outputs] of the scored part."""
 
     result: dict[str, Any]
-    log_probs: np.ndarray
+    outputs: np.ndarray
 
 
 def key_of(decides: Mapping[str, Any]) -> str:
@@ -65,7 +65,7 @@ class Fits:
             return None
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return Fit(json.loads(str(arrays["result"])), arrays["log_probs"])
+                return Fit(json.loads(str(arrays["result"])), arrays["outputs"])
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             logging.warning("%s is damaged (%s); that fit is done again", path, error)
             return None
@@ -80,7 +80,7 @@ class Fits:
         """Writes a finished fit, on the lead host."""
         if runtime.is_lead():
             packed = io.BytesIO()
-            np.savez(packed, result=json.dumps(fit.result), log_probs=fit.log_probs)
+            np.savez(packed, result=json.dumps(fit.result), outputs=fit.outputs)
             data = packed.getvalue()
             write_atomically(self._path(key), lambda path: Path(path).write_bytes(data))
 
@@ -157,7 +157,7 @@ def finished(
     for arm in saved:
         champion = None
         for what, one in known.items():
-            if what[0] == arm and scores.better(validation := _validation(one), best.get(arm)):
+            if what[0] == arm and tasks.better(validation := _validation(one), best.get(arm)):
                 best[arm], champion = validation, what
         if champion and store.kept(arm) != keys[champion]:
             del known[champion], best[arm]

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax.config import LABEL_WORDS, SENTIMENTS
+from memobert_jax.config import LABEL_WORDS, SENTIMENTS, VALUES
 
 PARTS = ("train", "validation", "test")
 GROUPS = ("video_id", "speaker", "session", "dialogue")
@@ -110,7 +110,7 @@ def check_classes(definition: Definition, target: str, classes: Sequence[str]) -
             f"protocol {definition.name} has no target {target!r}; it has "
             f"{', '.join(definition.targets)}"
         )
-    wanted = () if target in SENTIMENTS else definition.classes
+    wanted = () if target in (*SENTIMENTS, *VALUES) else definition.classes
     if wanted and sorted(wanted) != sorted(classes):
         words = tuple(LABEL_WORDS[name] for name in wanted)
         raise ValueError(

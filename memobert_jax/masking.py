@@ -114,6 +114,16 @@ def hide_frames(n: int, rng: np.random.Generator, share: float, span: int = 3) -
     return out
 
 
+def lose_frames(n: int, share: float, name: str) -> MaskedFrames:
+    """Each of n frames zeroed with probability `share`; predicts nothing.
+
+    `name` alone decides which: what a smaller share loses a larger one loses too.
+    """
+    out, seed = nothing_masked(n), [ord(letter) for letter in name]
+    out.masked[:] = np.random.default_rng(seed).random(n) < share
+    return out
+
+
 def _starts(n: int, count: int, rng: np.random.Generator, cfg: MaskingConfig) -> np.ndarray:
     if cfg.mode != "default":
         return np.sort(

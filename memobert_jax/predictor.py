@@ -7,15 +7,26 @@ from typing import Any
 import jax
 import numpy as np
 
-from memobert_jax import checkpoint, classify, measures, sharding, views, workbench
+from memobert_jax import (
+    checkpoint,
+    classify,
+    measures,
+    prepare,
+    sharding,
+    verbaliser,
+    views,
+)
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK, Classifier
 from memobert_jax.config import MODALITIES, SUBSETS, MeshConfig, PromptConfig, from_mapping
 from memobert_jax.featurizer import Featurizer, finite, unheard
 from memobert_jax.media.ledger import Reason
-from memobert_jax.prompts import Prompt
+from memobert_jax.prompts import Template
 from memobert_jax.record import SPEECH_ROW_S
 from memobert_jax.state import Params
+
+OTHER = "another word"
+"""What a prompt is scored against in the whole vocabulary, beside its classes."""
 
 _ROWS = 8
 _ROW_WIDTH = 256
@@ -33,6 +44,8 @@ class Predictor:
     Attributes:
       metadata: of the checkpoint.
       prompt: template, classes and label words.
+      task: `single`, `multi` or `regression`.
+      outputs: names of what is said of a clip: classes, labels or a value.
 
     Raises:
       FileNotFoundError: if there is no checkpoint, or no weights of its encoders.
@@ -49,9 +62,13 @@ class Predictor:
         path = checkpoint.resolve(path)
         self.metadata = checkpoint.metadata(path)
         self.kind = self.metadata["kind"]
-        prompt, self.longest = _shown(self.metadata, prompt, path)
-        self.prompt = Prompt(prompt, checkpoint.tokenizer_of(self.metadata))
-        self.prompt.check_room(self.longest.text)
+        self.prompt, self.longest = _shown(self.metadata, prompt, path)
+        tokens, fitted = checkpoint.tokenizer_of(self.metadata), self.metadata.get("fit", {})
+        self.task, self.thresholds = fitted.get("task", "single"), fitted.get("thresholds")
+        self.outputs = tuple(fitted.get("outputs", self.prompt.classes))
+        self._template = Template(self.prompt.template, tokens)
+        self._template.check_room(self.longest.text)
+        words = None if self.task == "regression" else verbaliser.make(self.prompt, tokens)
         self.featurizer = Featurizer(
             self.metadata["encoders"],
             self.metadata["normalisation"],
@@ -63,10 +80,11 @@ class Predictor:
         shards = self._mesh.shape["data"] * self._mesh.shape["fsdp"]
         self._size = -(-_ROWS // shards) * shards
         model = checkpoint.model_config(self.metadata)
-        if self.kind == "head":
-            classifier = classify.head_classifier(model, len(prompt.classes))
-        else:
-            classifier = classify.prompt_classifier(model, self.prompt.label_ids)
+        kind, scoring = "head" if self.kind == "head" else "prompt", self.prompt.scoring
+        classifier = classify.of_kind(kind, model, self.task, len(self.outputs), words, scoring)
+        if kind == "prompt" and scoring == "full_vocabulary":
+            self.outputs += (OTHER,)
+        self._calibrated = kind == "prompt" and scoring == "calibrated"
         self._params = load(path, self.kind, classifier, classifier.shardings(self._mesh))
         self._step = classify.make_score_step(classifier, self._mesh)
 
@@ -74,40 +92,49 @@ class Predictor:
         """One JSON-able dict per clips-record, in order.
 
         `probabilities` maps each modality subset of which the clip has anything to the
-        probability of each class; `missing` are the modalities that it has not, `partial` the
-        subsets that lack one of theirs. What the network did not see of the end: `text_cut` word
-        pieces, `face_cut` frames, `speech_cut` seconds of sound, also those beyond the encoder.
+        probability of each class or label; where several labels may hold, `labels` maps it to those
+        whose probability reaches their threshold; of a value there are `values` instead. `missing`
+        are the modalities that it has not, `partial` the subsets that lack one of theirs. What the
+        network did not see of the end: `text_cut` word pieces, `face_cut` frames, `speech_cut`
+        seconds of sound, also those beyond the encoder.
         A clip whose features are not finite has no probabilities, and `reasons` say so.
         """
         items = self.featurizer(clips)
-        shown = [views.prepare(item, -1, self.prompt, self.longest) for item in items]
+        shown = [views.prepare(item, -1, self._template, self.longest) for item in items]
         # one NaN would spread to all clips of its row: attention gives it the weight 0, not nothing
         known = [i for i, clip in enumerate(shown) if clip.has and finite(items[i])]
-        found = dict(zip(known, self._probabilities([shown[i] for i in known]), strict=True))
+        found = dict(zip(known, self._said([shown[i] for i in known]), strict=True))
         return [
             self._line(item, clip, found.get(i))
             for i, (item, clip) in enumerate(zip(items, shown, strict=True))
         ]
 
-    def _probabilities(self, clips: Sequence[views.Clip]) -> np.ndarray:
-        """f32 [clips, subsets, classes]; NaN where nothing of a subset is there."""
+    def _said(self, clips: Sequence[views.Clip]) -> np.ndarray:
+        """Probabilities or values f32 [clips, subsets, outputs]; NaN where nothing of a subset is
+        there."""
         if not clips:
-            return np.zeros((0, len(SUBSETS), len(self.prompt.label_ids)), np.float32)
+            return np.zeros((0, len(SUBSETS), len(self.outputs)), np.float32)
         rows = views.Rows(clips, SUBSETS, self._layout)
+        size = self._size // jax.process_count()
         with jax.set_mesh(self._mesh):
             batches = classify.global_batches(rows, self._size, self._mesh)
-            found = classify.score(self._step, self._params, rows, batches)
-        return np.exp(measures.restricted(found.log_probs)).swapaxes(0, 1)
+            free = sharding.to_global(self._mesh, rows.free(size)) if self._calibrated else None
+            found = classify.score(self._step, self._params, rows, batches, free).outputs
+        if self.task == "single":
+            found = np.exp(measures.restricted(found))
+        elif self.task == "multi":
+            found = np.exp(found)
+        return found.swapaxes(0, 1)
 
     def _unheard(self, item: Mapping[str, Any], clip: views.Clip) -> float:
         return unheard(item, self._hears_s) + clip.cut["speech"] * SPEECH_ROW_S
 
     def _line(
-        self, item: Mapping[str, Any], clip: views.Clip, probabilities: np.ndarray | None
+        self, item: Mapping[str, Any], clip: views.Clip, said: np.ndarray | None
     ) -> dict[str, Any]:
-        classes = self.prompt.config.classes
         lacking = {subset: views.missing(clip, subset) for subset in SUBSETS}
         scored = [subset for subset, lacks in lacking.items() if lacks != "all"]
+        by_subset = {subset: said[SUBSETS.index(subset)] for subset in scored if said is not None}
         start_s, end_s = (float(item[name]) for name in ("start_s", "end_s"))
         reasons = {}
         if not finite(item):
@@ -118,12 +145,7 @@ class Predictor:
             "start_s": round(start_s, 3),
             "end_s": round(end_s, 3),
             "text": item["text"],
-            "probabilities": {
-                subset: dict(
-                    zip(classes, _rounded(probabilities[SUBSETS.index(subset)]), strict=True)
-                )
-                for subset in scored
-            },
+            **answers(self.task, self.outputs, self.thresholds, by_subset),
             "missing": [name for name in MODALITIES if name not in clip.has],
             "partial": [subset for subset in scored if lacking[subset]],
             "text_cut": clip.cut["text"],
@@ -131,6 +153,32 @@ class Predictor:
             "speech_cut": round(self._unheard(item, clip), 3),
             **reasons,
         }
+
+
+def answers(
+    task: str,
+    outputs: Sequence[str],
+    thresholds: Sequence[float] | None,
+    said: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """What a line of predictions says: `probabilities`, beside them `labels`, or `values`.
+
+    Args:
+      task: `single`, `multi` or `regression`.
+      outputs: their names.
+      thresholds: of several labels.
+      said: subset -> f32 [outputs], probabilities or values.
+    """
+    named = {
+        subset: dict(zip(outputs, _rounded(values), strict=True)) for subset, values in said.items()
+    }
+    if task != "multi":
+        return {"values" if task == "regression" else "probabilities": named}
+    labels = {
+        subset: [outputs[i] for i in np.flatnonzero(values >= np.asarray(thresholds))]
+        for subset, values in said.items()
+    }
+    return {"probabilities": named, "labels": labels}
 
 
 def _rounded(probabilities: np.ndarray) -> list[float]:
@@ -142,7 +190,7 @@ def _shown(
 ) -> tuple[PromptConfig, views.Longest]:
     """The prompt, and how much of a clip is shown."""
     if metadata["kind"] not in ("prompt", "head"):
-        return prompt or PromptConfig(), workbench.longest_of(metadata)
+        return prompt or PromptConfig(), prepare.longest_of(metadata)
     fitted = metadata["fit"]
     if prompt is not None:
         raise ValueError(

@@ -1,7 +1,9 @@
-"""Prompts: a clip's text in a template with one [MASK], and the words that stand for the classes.
+"""Templates of prompts: a clip's text, and words around one [MASK].
 
 Everything is put together by id (MEmoBERT §6.3): the "[MASK]" of the template becomes the mask
-piece, the same letters in a clip's text stay letters.
+piece, the same letters in a clip's text stay letters. The place of {text} decides whether the
+prompt is its suffix ("{text} i am [MASK] .", as in the paper) or its prefix ("i am [MASK] .
+{text}"); without {text} the words of a clip are never shown.
 """
 
 import re
@@ -10,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from memobert_jax.config import PromptConfig
 from memobert_jax.tokenizer import Tokenizer
 
 TEXT, MASK = "{text}", "[MASK]"
@@ -32,31 +33,24 @@ class Rendered(NamedTuple):
     cut: int
 
 
-class Prompt:
-    """A template and its label words, as pieces of one tokenizer.
+class Template:
+    """A template as pieces of one tokenizer.
 
     Attributes:
-      config: template, classes and label words as they were given.
-      label_ids: i32 [classes], the piece of each label word.
+      text: as it was given.
+      has_text: whether it has a place for the text of a clip.
 
     Raises:
-      ValueError: for a template without exactly one {text} and one [MASK], for a label word that
-        is not one piece, for one word or class that is there twice.
+      ValueError: for a template without exactly one [MASK], with more than one {text}, or with
+        another placeholder.
     """
 
-    def __init__(self, config: PromptConfig, tokenizer: Tokenizer):
-        self.config = config
+    def __init__(self, text: str, tokenizer: Tokenizer):
+        self.text = text
         self._tokenizer = tokenizer
-        self._parts = _parts(config.template, tokenizer)
+        self._parts = _parts(text, tokenizer)
+        self.has_text = any(part is None for part in self._parts)
         self._stop = tokenizer.encode(".").ids
-        for name in ("classes", "label_words"):
-            values = getattr(config, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"prompt.{name} = {values}: one of them is there twice")
-        ids = [tokenizer.label_id(word) for word in config.label_words]
-        if len(set(ids)) < len(ids):
-            raise ValueError(f"prompt.label_words = {config.label_words}: two are the same piece")
-        self.label_ids = np.array(ids, np.int32)
 
     @property
     def fixed(self) -> int:
@@ -67,12 +61,12 @@ class Prompt:
         """Raises ValueError if a prompt without text has more than `longest` pieces."""
         if self.fixed > longest:
             raise ValueError(
-                f"template {self.config.template!r} has {self.fixed} pieces with [CLS] and [SEP], "
+                f"template {self.text!r} has {self.fixed} pieces with [CLS] and [SEP], "
                 f"but a clip may have {longest}: shorten it or raise max_text"
             )
 
     def render(self, text: str, longest: int) -> Rendered:
-        """The prompt with a clip's text, or the template alone where `text` is empty.
+        """The prompt with a clip's text, or the template alone where there is none to show.
 
         A text without end punctuation gets a full stop, as in the original. A text that is too
         long loses its end; the prompt stays whole.
@@ -81,7 +75,8 @@ class Prompt:
           text: of the clip.
           longest: most pieces of the result, with [CLS] and [SEP]; at least `fixed`.
         """
-        tokens, (pieces, words, cut) = self._tokenizer, self._fit(text, longest - self.fixed)
+        tokens, shown = self._tokenizer, text if self.has_text else ""
+        pieces, words, cut = self._fit(shown, longest - self.fixed)
         ids, groups = [[tokens.cls_id]], [[-1]]
         for part in self._parts:
             ids.append(pieces if part is None else part)
@@ -110,12 +105,12 @@ def _ended(text: str) -> bool:
 def _parts(template: str, tokenizer: Tokenizer) -> list[np.ndarray | None]:
     """Pieces of each stretch of the template; None stands for the text."""
     stretches = _PLACES.split(template)
-    for place in (TEXT, MASK):
-        if stretches.count(place) != 1:
-            raise ValueError(
-                f"template {template!r} has {stretches.count(place)} {place}; expected one {TEXT} "
-                f'and one {MASK}, as in "{{text}} i am [MASK] ."'
-            )
+    masks, texts = stretches.count(MASK), stretches.count(TEXT)
+    if masks != 1 or texts > 1:
+        raise ValueError(
+            f"template {template!r} has {masks} {MASK} and {texts} {TEXT}; expected one {MASK} and "
+            f'one {TEXT} or none, as in "{{text}} i am [MASK] ."'
+        )
     parts: list[np.ndarray | None] = []
     for stretch in stretches:
         if stretch == TEXT:

@@ -60,8 +60,10 @@ class Protocol:
         return self.definition.name
 
     def has(self, label: int, clips: np.ndarray) -> np.ndarray:
-        """bool [clips]: which of some clips have a class."""
+        """bool [clips]: which of some clips have a class; of values, which have one."""
         found = self.labels.values[clips]
+        if found.dtype.kind == "f":
+            return ~np.isnan(found)
         return found == label if found.ndim == 1 else found[:, label] == 1
 
     def counts(self, part: str, fold: int = 0) -> dict[str, int]:
@@ -105,6 +107,7 @@ class Protocol:
             "folds": [
                 {
                     "clips": {part: self.counts(part, i) for part in fold.parts},
+                    "sizes": {part: len(clips) for part, clips in fold.parts.items()},
                     "excluded": {part: dict(found) for part, found in fold.excluded.items()},
                     "digests": {part: self.digest(part, i) for part in fold.parts},
                 }

@@ -147,7 +147,7 @@ PUBLISHED = {
             disjoint=("video_id",),
             dataset="cmu_mosei",
             dataset_version="1",
-            targets=("emotions", *SENTIMENTS),
+            targets=("emotions", *SENTIMENTS, "sentiment"),
             classes=_SIX,
             rule="the standard folds of the CMU-MultimodalSDK, or those of the processed files",
         ),

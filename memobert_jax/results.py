@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import additive, checkpoint, config, runtime, scores, seen, statistics
+from memobert_jax import checkpoint, config, runtime, scores, seen, statistics
+from memobert_jax.additive import Terms
 from memobert_jax.config import REPRODUCE
 from memobert_jax.workbench import Workbench
 
-FORMAT = 2
+FORMAT = 3
 
 
 def head(bench: Workbench, paths: Sequence[Path], command: str = "") -> dict[str, Any]:
@@ -26,10 +27,11 @@ def head(bench: Workbench, paths: Sequence[Path], command: str = "") -> dict[str
     Raises:
       ValueError: if clips that are scored were seen before, and that is not asked for.
     """
-    classes = bench.cfg.prompt.classes
+    single = bench.task.name == "single"
     stamps, doubts, unchecked = before(bench, paths)
     return {
         "format": FORMAT,
+        "task": bench.task.name,
         "stamp": "; ".join(stamps),
         "checkpoint": _checkpoint(bench, paths),
         "config": config.as_dict(bench.cfg),
@@ -40,8 +42,8 @@ def head(bench: Workbench, paths: Sequence[Path], command: str = "") -> dict[str
         "longest": bench.longest._asdict(),
         "git": runtime.git_revision(),
         "hardware": runtime.hardware(),
-        "chance": 1 / len(classes),
-        "majority": _majority(bench),
+        "chance": 1 / len(bench.classes) if single else None,
+        "majority": _majority(bench) if single else None,
         "ceilings": ceilings(bench.cfg.ceilings),
         "unchecked": unchecked,
         "warnings": _warnings(bench) + doubts,
@@ -110,7 +112,7 @@ def _views(bench: Workbench) -> dict[str, dict[str, int]]:
 
 
 def _majority(bench: Workbench) -> dict[str, Any] | None:
-    """Scores of the answer that is most frequent in the train part, None without that part."""
+    """Scores of the class that is most frequent in the train part, None without that part."""
     if "train" not in bench.protocol.folds[0].parts:
         return None
     answers, log_probs = [], []
@@ -121,9 +123,9 @@ def _majority(bench: Workbench) -> dict[str, Any] | None:
         one[:, list(counts).index(answers[-1])] = 0.0
         log_probs.append(one)
     labels = np.concatenate([bench.rows(fold).labels for fold in bench.folds])
-    found = scores.measure(np.concatenate(log_probs), labels)
+    found = bench.task.measure(np.concatenate(log_probs), labels)
     answer = "/".join(dict.fromkeys(answers))
-    return {"answer": answer, **{metric: found[metric] for metric in scores.METRICS}}
+    return {"answer": answer, **{metric: found[metric] for metric in bench.task.metrics}}
 
 
 def ceilings(path: str) -> dict[str, float] | None:
@@ -149,15 +151,14 @@ def _warnings(bench: Workbench) -> list[str]:
     out = []
     for part in bench.parts:
         found = [fold.parts[part] for fold in bench.protocol.folds]
-        clips = [
-            bench.clips[n] for n in np.unique(np.concatenate(found)).tolist() if n in bench.clips
-        ]
+        numbers = np.unique(np.concatenate(found)).tolist()
+        clips = [[shown[n] for shown in bench.clips] for n in numbers if n in bench.clips[0]]
         for modality, most in (
             ("text", f"{bench.longest.text} pieces with the prompt"),
             ("face", f"{bench.longest.face} frames"),
             ("speech", f"{bench.longest.speech} rows of 60 ms"),
         ):
-            cut = sum(clip.cut[modality] > 0 for clip in clips)
+            cut = sum(any(clip.cut[modality] for clip in shown) for shown in clips)
             if cut:
                 out.append(
                     f"{part}: the {modality} of {cut} of {len(clips)} clips was cut at its end, to "
@@ -176,17 +177,17 @@ def items(bench: Workbench) -> dict[str, np.ndarray]:
         "labels": bench.protocol.labels.values[clips],
         "fold": np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts]),
         "subsets": np.array(bench.cfg.subsets),
-        "classes": np.array(bench.cfg.prompt.classes),
+        "classes": np.array(bench.classes),
     }
 
 
 def statistics_of(
-    log_probs: np.ndarray, found: Mapping[str, np.ndarray], subsets: Sequence[str]
+    terms: Terms, found: Mapping[str, np.ndarray], subsets: Sequence[str]
 ) -> dict[str, Any]:
     """How sure the scores of an arm are, over the folds pooled.
 
     Args:
-      log_probs: f32 [runs, subsets, clips, classes].
+      terms: of [runs, subsets, clips].
       found: `items`.
       subsets: their names.
 
@@ -194,7 +195,6 @@ def statistics_of(
       `runs`, `intervals` (drawn by speaker), `speakers`, `genders` and `folds`, as `statistics.py`
       gives them.
     """
-    terms = additive.single_label(log_probs, found["labels"])
     groups = {"speakers": "speakers", "genders": "genders", "folds": "fold"}
     return {
         "runs": statistics.over_runs(terms, subsets),
@@ -204,7 +204,9 @@ def statistics_of(
     }  # fmt: skip
 
 
-def summarise(runs: Sequence[Mapping[str, Any]], subsets: Sequence[str]) -> dict[str, Any]:
+def summarise(
+    runs: Sequence[Mapping[str, Any]], subsets: Sequence[str], metrics: Sequence[str]
+) -> dict[str, Any]:
     """`summary` over the runs of the largest few-shot size, and of each size if there are several.
 
     Returns:
@@ -218,7 +220,7 @@ def summarise(runs: Sequence[Mapping[str, Any]], subsets: Sequence[str]) -> dict
         {
             "per_class": size,
             "train_clips": float(np.mean([run["train_clips"] for run in found])),
-            "summary": scores.summarise(found, subsets),
+            "summary": scores.summarise(found, subsets, metrics),
         }
         for size, found in by_size.items()
     ]

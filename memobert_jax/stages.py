@@ -15,10 +15,12 @@ import optax
 from jax.sharding import Mesh
 
 from memobert_jax import classify, optim, sharding
+from memobert_jax.batch import no_label
 from memobert_jax.classify import TRUNK, Classifier
 from memobert_jax.config import FitConfig, OptimConfig
 from memobert_jax.models.memobert import Batch
 from memobert_jax.state import Params, TrainState, state_shardings
+from memobert_jax.tasks import Task
 from memobert_jax.views import Rows
 
 Progress = Iterator[tuple[int, Params, float]]
@@ -28,10 +30,10 @@ class Program(NamedTuple):
     """A classifier compiled once for every seed, learning rate, arm and checkpoint of its shapes.
 
     Attributes:
-      classifier, mesh: what, and where.
+      classifier, task, mesh: what, what for, and where.
       fresh: part of the parameter tree -> (seed -> random parameters of it).
       score: see `classify.make_score_step`.
-      score_top: (params, features [n, hidden]) -> log-probabilities [n, classes].
+      score_top: (params, features [n, hidden]) -> outputs [n, outputs].
       start: params -> TrainState, a copy.
       fit: (state, anchor, batch, peak_lr, pull, seed) -> (state, loss); the state is consumed.
       start_top: params -> TrainState of the parts of `classifier.top_paths` alone.
@@ -40,6 +42,7 @@ class Program(NamedTuple):
     """
 
     classifier: Classifier
+    task: Task
     mesh: Mesh
     fresh: Mapping[str, Callable[[np.uint32], Params]]
     score: Callable[[Params, Batch], tuple]
@@ -48,19 +51,6 @@ class Program(NamedTuple):
     fit: Callable[..., tuple[TrainState, jax.Array]]
     start_top: Callable[[Params], TrainState]
     fit_top: Callable[..., tuple[TrainState, jax.Array]]
-
-
-def loss_of(log_probs: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean cross-entropy among the classes.
-
-    Args:
-      log_probs: f32 [..., classes]; need not sum to 1.
-      labels: i32 [...]; -1 counts for nothing.
-    """
-    among = jax.nn.log_softmax(log_probs)
-    taken = jnp.take_along_axis(among, jnp.maximum(labels, 0)[..., None], axis=-1)[..., 0]
-    valid = labels >= 0
-    return -jnp.sum(jnp.where(valid, taken, 0.0)) / jnp.maximum(jnp.sum(valid), 1)
 
 
 def _take(params: Params, paths: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -100,7 +90,9 @@ def _update(
     return TrainState(state.step + 1, params, opt_state)
 
 
-def _whole_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransformation):
+def _whole_fit(
+    classifier: Classifier, task: Task, cfg: FitConfig, tx: optax.GradientTransformation
+):
     """`Program.fit`, not compiled."""
     shape = _schedule(cfg, cfg.steps)
 
@@ -108,7 +100,7 @@ def _whole_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransfo
         key = jax.random.fold_in(jax.random.key(seed), state.step)
 
         def loss(params: Params) -> jax.Array:
-            return loss_of(classifier.log_probs(params, batch, key), batch["label"])
+            return task.loss(classifier.outputs(params, batch, key), batch["label"])
 
         value, grads = jax.value_and_grad(loss)(state.params)
         share = shape(state.step)
@@ -121,7 +113,7 @@ def _whole_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransfo
     return fit
 
 
-def _top_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransformation):
+def _top_fit(classifier: Classifier, task: Task, cfg: FitConfig, tx: optax.GradientTransformation):
     """`Program.fit_top`, not compiled."""
     shape = _schedule(cfg, cfg.top_steps)
 
@@ -129,7 +121,7 @@ def _top_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransform
         def one(state: TrainState, picked):
             def loss(parts) -> jax.Array:
                 found = classifier.top(_put(params, parts), features[picked])
-                return loss_of(found, labels[picked])
+                return task.loss(found, labels[picked])
 
             value, grads = jax.value_and_grad(loss)(state.params)
             return _update(tx, state, grads, shape(state.step) * peak_lr), value
@@ -140,7 +132,7 @@ def _top_fit(classifier: Classifier, cfg: FitConfig, tx: optax.GradientTransform
     return fit_top
 
 
-def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Program:
+def compile_program(classifier: Classifier, task: Task, cfg: FitConfig, mesh: Mesh) -> Program:
     """The compiled steps of a classifier; each is compiled when it is first called."""
     tx = optax.chain(optax.clip_by_global_norm(cfg.clip_norm), optax.scale_by_adam(b2=0.98))
     shardings = state_shardings(classifier.network, tx, mesh)
@@ -159,19 +151,20 @@ def compile_program(classifier: Classifier, cfg: FitConfig, mesh: Mesh) -> Progr
 
     return Program(
         classifier=classifier,
+        task=task,
         mesh=mesh,
         fresh={part: fresh(part) for part in classifier.fresh},
         score=classify.make_score_step(classifier, mesh),
         score_top=jax.jit(classifier.top),
         start=jax.jit(start, out_shardings=shardings),
         fit=jax.jit(
-            _whole_fit(classifier, cfg, tx),
+            _whole_fit(classifier, task, cfg, tx),
             in_shardings=(shardings, shardings.params[TRUNK], rows, *[everywhere] * 3),
             out_shardings=(shardings, everywhere),
             donate_argnums=0,
         ),
         start_top=jax.jit(lambda params: start(_take(params, classifier.top_paths))),
-        fit_top=jax.jit(_top_fit(classifier, cfg, tx), out_shardings=(top, everywhere)),
+        fit_top=jax.jit(_top_fit(classifier, task, cfg, tx), out_shardings=(top, everywhere)),
     )
 
 
@@ -201,7 +194,7 @@ def top_stage(
     seed: int,
     room: int = 0,
 ) -> Progress:
-    """Stage `top`, on hidden states f32 [n, hidden] with labels i32 [n].
+    """Stage `top`, on hidden states f32 [n, hidden] with labels [n], or [n, labels] if several.
 
     `room` is the most that n may be: parts of fewer states are padded to it, and cost no program of
     their own.
@@ -211,7 +204,8 @@ def top_stage(
     """
     room = max(room, len(labels))
     size, width = (min(cfg.top_batch, items) for items in (len(labels), room))
-    features, labels, items = pad(features, room + 1), pad(labels, room + 1, -1), len(labels)
+    items, none = len(labels), no_label(labels)
+    features, labels = pad(features, room + 1), pad(labels, room + 1, none)
     state = program.start_top(params)
     for first in range(0, cfg.top_steps, cfg.eval_every):
         last = min(first + cfg.eval_every, cfg.top_steps)

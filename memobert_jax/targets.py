@@ -1,4 +1,5 @@
-"""What is predicted of a clip: its class, or the set of its classes, and why some have none."""
+"""What is predicted of a clip: its class, the set of its classes, or a value, and why some have
+none."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from memobert_jax import record
-from memobert_jax.config import SENTIMENTS
+from memobert_jax.config import SENTIMENTS, VALUES
 from memobert_jax.corpus import Corpus
 from memobert_jax.measures import sentiment_classes
 
@@ -15,7 +16,8 @@ class Labels(NamedTuple):
     """The labels of all clips of a corpus.
 
     values: i32 [clips], index of the class or -1; of several classes at once i32 [clips, classes],
-    1 where the clip has the class, all -1 where nothing is known; why: str [clips], why a clip has
+    1 where the clip has the class, all -1 where nothing is known; f32 [clips] of values, NaN where
+    there is none; why: str [clips], why a clip has
     no label, '' where it has.
     """
 
@@ -30,12 +32,16 @@ def read(corpus: Corpus, target: str, classes: Sequence[str]) -> Labels:
       corpus: the clips.
       target: one of `config.TARGETS`. `emotion` is the class of a clip; `emotions` are all classes
         whose intensity is above 0; `labels` are the corpus' own names, of which a clip may have
-        several; `sentiment_2`, `_5`, `_7` are classes of the sentiment.
+        several; `sentiment_2`, `_5`, `_7` are classes of the sentiment; `sentiment`, `valence`,
+        `arousal` and `dominance` are values.
       classes: names, in order.
 
     Raises:
       ValueError: for a class that the target does not have, or a corpus without the field.
     """
+    if target in VALUES:
+        values = corpus.column(target).astype(np.float32)
+        return Labels(values, np.where(np.isnan(values), f"no {target}", ""))
     if target in SENTIMENTS:
         return _sentiment(corpus.column("sentiment"), target, classes)
     if target == "labels":

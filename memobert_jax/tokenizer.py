@@ -64,19 +64,19 @@ class Tokenizer:
         return self.pieces.encode(text)
 
     def label_id(self, word: str) -> int:
-        """The piece that stands for a label word.
+        """The piece that stands for a label word: its only one, or the first of several.
 
         Raises:
-          ValueError: if the word is unknown or falls into several pieces.
+          ValueError: if the word is unknown, in whole or in part, or its first piece has no letter.
         """
-        ids = self.encode(word).ids
-        if len(ids) != 1 or ids[0] == self.unk_id:
-            names = [self.pieces.name(int(i)) for i in ids]
+        ids = self.encode(word).ids.tolist()
+        names = [self.pieces.name(i) for i in ids]
+        if not ids or self.unk_id in ids or not any(map(str.isalnum, names[0])):
             raise ValueError(
-                f"label word {word!r} is not one piece of the vocabulary (it gives {names}): "
-                "choose another word, or train the tokenizer with it among --label_words"
+                f"label word {word!r} is not known to the tokenizer (it gives {names}): choose "
+                "another word, or train the tokenizer with it among --label_words"
             )
-        return int(ids[0])
+        return ids[0]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some pieces; special ones but [UNK] have none."""

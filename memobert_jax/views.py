@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax.batch import Layout, View, Widths
+from memobert_jax.batch import Layout, View, Widths, no_label
 from memobert_jax.collate import assemble
-from memobert_jax.masking import hide_frames, nothing_masked
+from memobert_jax.masking import hide_frames, lose_frames, nothing_masked
 from memobert_jax.packing import Limits, pack
-from memobert_jax.prompts import Prompt, Rendered
+from memobert_jax.prompts import Rendered, Template
 
 LETTERS = {"T": "text", "F": "face", "S": "speech"}
 FIELDS = ("id", "text", "face", "face_emotion", "speech")
@@ -36,8 +36,8 @@ class Clip(NamedTuple):
     """A clip with its prompt.
 
     id: of the record; with_text, without_text: the prompt; face, face_emotion, speech: f16
-    [frames, width]; label: index of its class, or -1; has: its modalities; cut: modality -> pieces,
-    frames or rows at its end that are not shown.
+    [frames, width]; label: index of its class, or -1, or i32 [labels], or a value; has: its
+    modalities; cut: modality -> pieces, frames or rows at its end that are not shown.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Clip(NamedTuple):
     face: np.ndarray
     face_emotion: np.ndarray
     speech: np.ndarray
-    label: int
+    label: Any
     has: frozenset[str]
     cut: Mapping[str, int]
 
@@ -56,8 +56,11 @@ def modalities(subset: str) -> frozenset[str]:
     return frozenset(LETTERS[letter] for letter in subset)
 
 
-def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longest) -> Clip:
-    """A features record as a Clip; frames beyond the longest are left out, and counted."""
+def prepare(item: Mapping[str, Any], label: Any, prompt: Template, longest: Longest) -> Clip:
+    """A features record as a Clip; frames beyond the longest are left out, and counted.
+
+    A clip has no text where the template has no place for it.
+    """
     face, speech = item["face"][: longest.face], item["speech"][: longest.speech]
     with_text, without_text = (prompt.render(text, longest.text) for text in (item["text"], ""))
     lengths = {
@@ -83,12 +86,17 @@ def prepare(item: Mapping[str, Any], label: int, prompt: Prompt, longest: Longes
 
 
 def show(
-    clip: Clip, subset: str, number: int, hide: float = 0.0, rng: np.random.Generator | None = None
+    clip: Clip,
+    subset: str,
+    number: int,
+    hide: float = 0.0,
+    rng: np.random.Generator | None = None,
+    lost: float = 0.0,
 ) -> View:
     """The view of a clip in which only the modalities of `subset` are there.
 
     With `hide`, that share of its words and frames is masked, words one by one and frames in spans;
-    the template never is.
+    the template never is. With `lost`, its frames are (`lose_frames`), the same in every view.
     """
     shown = modalities(subset)
     rendered = clip.with_text if "text" in shown else clip.without_text
@@ -97,6 +105,9 @@ def show(
     if hide:
         ids = _hide_words(rendered, hide, rng)
         masks = [hide_frames(n, rng, hide) for n in (face, speech)]
+    if lost:
+        lengths = {"face": face, "speech": speech}
+        masks = [lose_frames(n, lost, f"{name} {clip.id}") for name, n in lengths.items()]
     return View(
         ids=ids,
         labels=rendered.ids,
@@ -151,18 +162,28 @@ class Rows:
     """Packed views of clips under modality subsets.
 
     View number `clip * len(subsets) + subset` is in the batch's `clip_index`; a view of which
-    nothing would be shown is left out. `label` i32 [rows, clips] is added to each batch: the class
-    of each segment, -1 where there is none.
+    nothing would be shown is left out. `label` [rows, clips] is added to each batch: the class i32
+    of each segment, -1 where there is none; of several labels i32 [rows, clips, labels]; a value
+    f32, NaN where there is none.
+
+    Args:
+      clips: the clips.
+      subsets: under which each is shown.
+      layout: the shapes of the rows.
+      lost: share of the frames that is lost at random in all views.
 
     Raises:
       ValueError: if no clip has a modality of any subset.
     """
 
-    def __init__(self, clips: Sequence[Clip], subsets: Sequence[str], layout: Layout):
+    def __init__(
+        self, clips: Sequence[Clip], subsets: Sequence[str], layout: Layout, lost: float = 0.0
+    ):
         self.clips, self.subsets, self.layout = list(clips), tuple(subsets), layout
-        self.labels = np.array([clip.label for clip in self.clips], np.int32)
+        labels = np.array([clip.label for clip in self.clips])
+        self.labels = labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)
         views = [
-            show(clip, subset, c * len(self.subsets) + s)
+            show(clip, subset, c * len(self.subsets) + s, lost=lost)
             for c, clip in enumerate(self.clips)
             for s, subset in enumerate(self.subsets)
             if missing(clip, subset) != "all"
@@ -196,9 +217,16 @@ class Rows:
                 for row, rng in zip(shown, rngs, strict=True)
             ]
         batch = assemble(shown, self.layout, size)
-        clip = batch["clip_index"] // len(self.subsets)
-        batch["label"] = np.where(batch["clip_valid"], self.labels[clip], -1).astype(np.int32)
-        return batch
+        return self._labelled(batch)
+
+    def free(self, size: int) -> dict[str, np.ndarray]:
+        """A batch of `size` rows whose only view is the prompt without anything of a clip."""
+        return self._labelled(assemble([[show(self.clips[0], "", 0)]], self.layout, size))
+
+    def _labelled(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = self.labels[batch["clip_index"] // len(self.subsets)]
+        found[~batch["clip_valid"]] = no_label(found)
+        return batch | {"label": found}
 
     def _hidden(self, view: View, hide: float, rng: np.random.Generator) -> View:
         clip, subset = divmod(view.index, len(self.subsets))

@@ -97,13 +97,13 @@ class _Watcher:
         if self.bench is None:
             self.bench = Workbench(self.cfg, metadata, scored="validation")
         results = arms.compare(self.bench, [path] * len(self.bench.folds)).results
-        run = metadata["config"]
+        run, main = metadata["config"], self.bench.task.main
         line = {
             "step": step,
             "last_step": run["steps"] if run else None,
             "scored_part": "validation",
-            "uar": {
-                arm: {name: spread["mean"] for name, spread in found["summary"]["uar"].items()}
+            main: {
+                arm: {name: spread["mean"] for name, spread in found["summary"][main].items()}
                 for arm, found in results["arms"].items()
             },
             "losses": {
@@ -127,6 +127,6 @@ class _Watcher:
 
 def _loss(runs: Sequence[Mapping[str, Any]], subset: str) -> float | None:
     """Mean loss of a subset over the runs in which it was scored."""
-    found = [run["subsets"][subset]["loss"] for run in runs]
+    found = [run["subsets"][subset].get("loss") for run in runs]
     found = [loss for loss in found if loss is not None]
     return float(np.mean(found)) if found else None

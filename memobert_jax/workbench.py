@@ -5,73 +5,34 @@ It serves every arm, fold, seed, few-shot size and every checkpoint of the same 
 
 import dataclasses
 import functools
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from memobert_jax import (
     checkpoint,
     classify,
     fewshot,
-    folds,
-    protocols,
-    published,
+    prepare,
     sharding,
     stages,
+    tasks,
     views,
 )
 from memobert_jax.batch import Widths
 from memobert_jax.classify import TRUNK
 from memobert_jax.config import EvaluateConfig
-from memobert_jax.corpus import Corpus
-from memobert_jax.featurizer import finite
 from memobert_jax.fewshot import Run
 from memobert_jax.fit import Part, Room
-from memobert_jax.prompts import Prompt
+from memobert_jax.models.memobert import Batch
 from memobert_jax.state import Params
 
 
-def longest_of(
-    metadata: Mapping[str, Any], max_text: int = 0, max_face: int = 0, max_speech: int = 0
-) -> views.Longest:
-    """How much of a clip is shown; 0: what pre-training showed.
-
-    Raises:
-      ValueError: for more than the network has positions.
-    """
-    run, positions = metadata["config"], metadata["model"]["max_positions"]
-    given = {"max_text": max_text, "max_face": max_face, "max_speech": max_speech}
-    for name, value in given.items():
-        if value > positions:
-            raise ValueError(f"{name} = {value}; expected at most {positions}, the positions the "
-                             "network has")  # fmt: skip
-    trained = run["data"] if run else dict.fromkeys(given, positions)
-    return views.Longest(*(value or trained[name] for name, value in given.items()))
-
-
-def check_features(metadata: Mapping[str, Any], corpus: Corpus) -> None:
-    """Raises ValueError if the features are not made as those of the checkpoint were."""
-    for key in ("encoders", "normalisation"):
-        if corpus.metadata[key] != metadata[key]:
-            like = metadata["data"][0]["path"] if metadata["data"] else "<--features of the import>"
-            raise ValueError(
-                f"the {key} of {corpus.path} differ from those the checkpoint was trained with:\n"
-                f"  checkpoint: {_short(metadata[key])}\n  data: {_short(corpus.metadata[key])}\n"
-                f"Run `python -m memobert_jax.featurize --like={like} "
-                "--input=<labelled clips> --output=...` and evaluate its output."
-            )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True)
-    return text if len(text) < 300 else f"{text[:300]}..."
-
-
 class Workbench:
-    """Data, prompt and programs of one evaluation.
+    """Data, templates and programs of one evaluation.
 
     Args:
       cfg: what to evaluate.
@@ -80,8 +41,11 @@ class Workbench:
         whoever picks one of them by its score must not have seen the test part.
 
     Attributes:
+      task: what is scored by what.
+      templates: that are compared; most often one.
+      words: the label words, None where a value is predicted.
       protocol: which clips are where.
-      clips: clip number -> Clip, of all parts that are used.
+      clips: for each template clip number -> Clip, of all parts that are used.
       layout: the shapes of all rows, made from all clips once.
 
     Raises:
@@ -97,24 +61,34 @@ class Workbench:
         self.cfg, self.metadata, self.scored = cfg, metadata, scored
         self.mesh = sharding.make_mesh(cfg.mesh)
         sharding.check_rows(self.mesh, cfg.batch_rows)
-        self.prompt = Prompt(cfg.prompt, checkpoint.tokenizer_of(metadata))
-        self.longest = longest_of(metadata, cfg.max_text, cfg.max_face, cfg.max_speech)
-        self.prompt.check_room(self.longest.text)
+        self.task = tasks.of(cfg)
+        self.longest = prepare.longest_of(metadata, cfg.max_text, cfg.max_face, cfg.max_speech)
+        tokens = checkpoint.tokenizer_of(metadata)
+        self.templates = prepare.templates(cfg.prompt, tokens, self.longest.text)
+        self.words = prepare.words(cfg, self.task, tokens)
         self.parts = tuple(dict.fromkeys((*self._fit_parts(), scored)))
-        self.corpus, self.protocol = self._deal()
-        check_features(metadata, self.corpus)
-        if self.protocol.labels.values.ndim > 1:
-            raise ValueError(
-                f"target {cfg.target} may give a clip several classes; a fit takes one class a clip"
-            )
+        self.corpus, self.protocol = prepare.deal(cfg, self.classes, self.parts, scored)
+        prepare.check_features(metadata, self.corpus)
         self.train_clips = {
             run.subset: fewshot.few_shot(self.protocol, run.size, run.subset_seed, run.fold)
             for run in self.runs()
         }
+        self.cases = cfg.fit.cases or cfg.subsets
         self.clips = self._read()
-        lengths = views.lengths_of(self.clips.values(), cfg.subsets)
+        if cfg.frame_loss and self.whole == "T":
+            raise ValueError(
+                "frame_loss is about frames of face and speech, but subsets has text alone: leave "
+                "it out, or score more subsets"
+            )
+        shown = dict.fromkeys((*cfg.subsets, *self.cases))
+        lengths = [views.lengths_of(clips.values(), shown) for clips in self.clips]
         widths = Widths(self.corpus.widths["face"], 0, self.corpus.widths["speech"])
-        self.layout = views.layout_for(lengths, widths, cfg.row_width)
+        self.layout = views.layout_for(np.concatenate(lengths), widths, cfg.row_width)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the outputs: classes or labels, or what the value is."""
+        return self.cfg.prompt.classes if self.words else (self.cfg.target,)
 
     @property
     def fitted_arms(self) -> tuple[str, ...]:
@@ -124,38 +98,31 @@ class Workbench:
     def folds(self) -> range:
         return range(len(self.protocol.folds))
 
+    @property
+    def whole(self) -> str:
+        """The subset with most modalities, the last of equals."""
+        return max(reversed(self.cfg.subsets), key=len)
+
     def _fit_parts(self) -> tuple[str, ...]:
         if self.fitted_arms:
             sharding.check_rows(self.mesh, self.cfg.fit.batch_rows)
             return ("train", "validation")
-        return ()
-
-    def _deal(self) -> tuple[Corpus, protocols.Protocol]:
-        cfg, oracle = self.cfg, "test_oracle" in self.cfg.reproduce
-        if oracle and self.scored != "test":
-            raise ValueError("--reproduce=test_oracle selects on the test part: not with --watch")
-        if cfg.protocol == "by_split":
-            skipped = "validation" if oracle else ""
-            splits = {part: getattr(cfg, f"{part}_split") for part in self.parts if part != skipped}
-            definition = folds.by_split(splits, cfg.disjoint)
-            corpus = Corpus(cfg.source, splits.values())
-        else:
-            definition, corpus = published.find(cfg.protocol), Corpus(cfg.source)
-        return corpus, protocols.make(
-            corpus,
-            definition,
-            cfg.prompt.classes,
-            target=cfg.target,
-            needed=self.parts,
-            test_oracle=oracle,
-        )
+        chosen = self.task.thresholds or len(self.templates) > 1
+        return ("validation",) if chosen else ()
 
     def runs(self, fold: int | None = None) -> list[Run]:
         """Every run of a fitted arm, of one fold or of all."""
         found = self.folds if fold is None else [fold]
         return fewshot.runs(self.cfg, found) if self.fitted_arms else []
 
-    def _read(self) -> dict[int, views.Clip]:
+    def is_largest(self, run: Run) -> bool:
+        """Whether no few-shot size has more clips; so for a run without a fit."""
+        if run.size is None:
+            return True
+        sizes = {other.size: len(self.train_clips[other.subset]) for other in self.runs(run.fold)}
+        return sizes[run.size] == max(sizes.values())
+
+    def _read(self) -> list[dict[int, views.Clip]]:
         parts = [
             clips
             for fold in self.protocol.folds
@@ -163,64 +130,75 @@ class Workbench:
             if part in self.parts and part != "train"
         ]
         numbers = np.unique(np.concatenate([*parts, *self.train_clips.values()])).tolist()
-        labels, prompt = self.protocol.labels.values, self.prompt
-        clips, broken = {}, []
-        for n in numbers:
-            item = self.corpus.read(n, views.FIELDS)
-            clips[n] = views.prepare(item, int(labels[n]), prompt, self.longest)
-            if not finite(item):
-                broken.append(item["id"])
-        if broken:
-            more = f" and {len(broken) - 5} more" if broken[5:] else ""
-            raise ValueError(
-                f"{len(broken)} clips of {self.corpus.path} have features that are not finite: "
-                f"{', '.join(broken[:5])}{more}. Take them out; featurize drops such clips itself"
-            )
-        return clips
+        labels = self.protocol.labels.values
+        return prepare.read(self.corpus, numbers, labels, self.templates, self.longest)
 
-    def _rows(self, numbers: np.ndarray) -> views.Rows:
-        return views.Rows([self.clips[n] for n in numbers.tolist()], self.cfg.subsets, self.layout)
+    def _rows(
+        self, numbers: np.ndarray, template: int, subsets: Sequence[str], lost: float = 0.0
+    ) -> views.Rows:
+        clips = [self.clips[template][n] for n in numbers.tolist()]
+        return views.Rows(clips, subsets, self.layout, lost)
 
     @functools.cache  # noqa: B019 - a workbench lives as long as its process
-    def rows(self, fold: int) -> views.Rows:
+    def rows(self, fold: int, template: int = 0) -> views.Rows:
         """The views that are scored in a fold."""
-        return self._rows(self.protocol.folds[fold].parts[self.scored])
+        return self._rows(self._scored_clips(fold), template, self.cfg.subsets)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 - as above
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - as above
+    def _lossy(self, fold: int, template: int, lost: float) -> views.Rows:
+        return self._rows(self._scored_clips(fold), template, (self.whole,), lost)
+
+    def _scored_clips(self, fold: int) -> np.ndarray:
+        return self.protocol.folds[fold].parts[self.scored]
+
+    @functools.lru_cache(maxsize=3)  # noqa: B019 - as above
     def program(self, kind: str) -> stages.Program:
-        """The compiled `prompt` or `head`."""
+        """The compiled `prompt`, `head` or `probe`."""
         model = dataclasses.replace(
             checkpoint.model_config(self.metadata), dropout=self.cfg.fit.dropout
         )
-        if kind == "head":
-            classifier = classify.head_classifier(model, len(self.cfg.prompt.classes))
-        else:
-            classifier = classify.prompt_classifier(model, self.prompt.label_ids)
-        return stages.compile_program(classifier, self.cfg.fit, self.mesh)
+        found = classify.of_kind(
+            kind, model, self.task.name, len(self.classes), self.words, self.cfg.prompt.scoring
+        )
+        return stages.compile_program(found, self.task, self.cfg.fit, self.mesh)
 
     @functools.cached_property
     def room(self) -> Room:
         """What the fits of all folds and sizes need."""
         validation = [len(fold.parts.get("validation", ())) for fold in self.protocol.folds]
         train = max(map(len, self.train_clips.values()), default=0)
-        return Room(train * len(self.cfg.subsets), max(validation))
+        return Room(train * len(self.cases), max(validation))
 
-    def train(self, run: Run) -> Part:
+    def train(self, run: Run, template: int) -> Part:
         """The clips that a run is fitted on."""
-        return self._train(run.subset)
+        return self._train(run.subset, template)
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
-    def _train(self, subset: tuple) -> Part:
-        return self._part(self.train_clips[subset])
+    def _train(self, subset: tuple, template: int) -> Part:
+        return self._part(self._rows(self.train_clips[subset], template, self.cases))
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
-    def validation(self, fold: int) -> Part:
+    def validation(self, fold: int, template: int, kind: str) -> Part:
         """The clips that a fold is selected on."""
-        return self._part(self.protocol.folds[fold].parts["validation"])
+        return self._validation(fold, template)._replace(free=self._free(template, kind))
 
-    def _part(self, numbers: np.ndarray) -> Part:
-        rows = self._rows(numbers)
-        return Part(rows, list(classify.global_batches(rows, self.cfg.batch_rows, self.mesh)))
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
+    def _validation(self, fold: int, template: int) -> Part:
+        numbers = self.protocol.folds[fold].parts["validation"]
+        return self._part(self._rows(numbers, template, self.cfg.subsets))
+
+    def _part(self, rows: views.Rows) -> Part:
+        return Part(rows, list(self._batches(rows)))
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
+    def _free(self, template: int, kind: str) -> Batch | None:
+        """The batch that scores are calibrated by, if they are."""
+        if kind != "prompt" or self.cfg.prompt.scoring != "calibrated":
+            return None
+        size = self.cfg.batch_rows // jax.process_count()
+        return sharding.to_global(self.mesh, self.rows(0, template).free(size))
+
+    def _batches(self, rows: views.Rows) -> Iterable[Batch]:
+        return classify.global_batches(rows, self.cfg.batch_rows, self.mesh)
 
     def load(self, path: str | Path) -> Params:
         """The trunk of a checkpoint, on the mesh.
@@ -231,12 +209,46 @@ class Workbench:
         keys = ("model", "tokenizer", "encoders", "normalisation")
         found = checkpoint.metadata(path)
         checkpoint.check_same(self.metadata, {key: found[key] for key in keys}, str(path))
-        classifier = self.program("prompt").classifier
+        classifier = self.program("head").classifier
         shardings = classifier.shardings(self.mesh)[TRUNK]
         return checkpoint.load_params(path, classifier.shapes[TRUNK], shardings)
 
-    def score(self, kind: str, params: Params, fold: int) -> np.ndarray:
-        """Log-probabilities f32 [subsets, clips, classes] of the scored part of a fold."""
-        rows = self.rows(fold)
-        batches = classify.global_batches(rows, self.cfg.batch_rows, self.mesh)
-        return classify.score(self.program(kind).score, params, rows, batches).log_probs
+    def choose(self, fold: int, trunk: Params) -> tuple[int, dict[str, dict[str, float]]]:
+        """(number of the template of a fold, template -> what it was selected by).
+
+        It is the one that validates best before any fit; nothing is compared of a single one.
+        """
+        if len(self.templates) == 1:
+            return 0, {}
+        found = []
+        for number in range(len(self.templates)):
+            part = self.validation(fold, number, "prompt")
+            outputs = self._score("prompt", {TRUNK: trunk}, part)
+            found.append(self.task.selection(outputs, part.rows.labels))
+        best = 0
+        for number, selection in enumerate(found):
+            if tasks.better(selection, found[best]):
+                best = number
+        return best, dict(zip((t.text for t in self.templates), found, strict=True))
+
+    def thresholds(self, kind: str, params: Params, fold: int, template: int) -> list[float] | None:
+        """From which probability on each label is said to hold, by the validation part of a fold;
+        None where the task has no thresholds."""
+        if not self.task.thresholds:
+            return None
+        part = self.validation(fold, template, kind)
+        return tasks.thresholds_of(self._score(kind, params, part), part.rows.labels).tolist()
+
+    def score(
+        self, kind: str, params: Params, fold: int, template: int, lost: float | None = None
+    ) -> np.ndarray:
+        """Outputs f32 [subsets, clips, outputs] of the scored part of a fold.
+
+        With a share `lost`, of subset `whole` alone, with that share of the frames lost at random.
+        """
+        rows = self.rows(fold, template) if lost is None else self._lossy(fold, template, lost)
+        part = Part(rows, self._batches(rows), self._free(template, kind))
+        return self._score(kind, params, part)
+
+    def _score(self, kind: str, params: Params, part: Part) -> np.ndarray:
+        return classify.score(self.program(kind).score, params, *part).outputs

@@ -9,7 +9,7 @@ import numpy as np
 import runs
 import samples
 
-from memobert_jax import checkpoint, features, sharding, state, views
+from memobert_jax import checkpoint, features, sharding, state, verbaliser, views
 from memobert_jax.batch import Widths
 from memobert_jax.config import (
     EvaluateConfig,
@@ -19,7 +19,7 @@ from memobert_jax.config import (
     PretrainConfig,
     PromptConfig,
 )
-from memobert_jax.prompts import Prompt
+from memobert_jax.prompts import Template
 from memobert_jax.tokenizer import Tokenizer
 
 LONGEST = views.Longest(32, 20, 40)
@@ -45,8 +45,13 @@ def tokens() -> Tokenizer:
 
 
 @functools.cache
-def prompt() -> Prompt:
-    return Prompt(PromptConfig(), tokens())
+def prompt() -> Template:
+    return Template(PromptConfig().template, tokens())
+
+
+@functools.cache
+def words() -> verbaliser.Verbaliser:
+    return verbaliser.make(PromptConfig(), tokens())
 
 
 def network(widths=samples.WIDTHS) -> ModelConfig:

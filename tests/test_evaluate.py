@@ -12,7 +12,18 @@ import numpy as np
 import pytest
 import samples
 
-from memobert_jax import arms, checkpoint, evaluate, features, fits, results, scores, workbench
+from memobert_jax import (
+    arms,
+    checkpoint,
+    evaluate,
+    features,
+    fits,
+    results,
+    scores,
+    tasks,
+    trial,
+    workbench,
+)
 from memobert_jax.config import ARMS, EvaluateConfig, MeshConfig, PromptConfig
 
 SIZES = {"train": 32, "validation": 16, "test": 24}
@@ -58,7 +69,7 @@ def test_results_say_where_they_come_from(evaluated, run):
     (fold,) = results["protocol"]["folds"]
     assert fold["clips"]["test"] == dict.fromkeys(samples.CLASSES, 6)
     assert results["protocol"]["name"] == "by_split"
-    assert (results["format"], results["stamp"], results["warnings"]) == (2, "", [])
+    assert (results["format"], results["stamp"], results["warnings"]) == (3, "", [])
     assert results["config"]["seeds"] == [0, 1]
     assert results["chance"] == 0.25
     assert results["majority"]["uar"] == pytest.approx(0.25)
@@ -72,6 +83,7 @@ def test_every_arm_is_scored_for_every_seed_on_the_same_clips(evaluated):
         "zero_shot": 1,
         "prompt": 2,
         "head": 2,
+        "probe": 2,
         "random_init": 2,
     }
     for arm, found in results["arms"].items():
@@ -101,7 +113,7 @@ def test_the_files_hold_what_was_returned(evaluated):
 def test_the_scores_of_every_clip_are_kept(evaluated):
     results, output = evaluated
     with np.load(output / "scores.npz", allow_pickle=False) as kept:
-        fitted = ("prompt", "head", "random_init")
+        fitted = ("prompt", "head", "probe", "random_init")
         runs = {f"{arm}-{seed}-{seed}-8" for arm in fitted for seed in (0, 1)} | {"zero_shot"}
         items = {"ids", "labels", "speakers", "genders", "fold", "subsets", "classes", "stamp"}
         assert set(kept.files) == runs | items
@@ -109,7 +121,7 @@ def test_the_scores_of_every_clip_are_kept(evaluated):
         assert kept["speakers"][0] == "speaker6"
         assert kept["fold"].tolist() == [0] * 24
         assert str(kept["stamp"]) == ""
-        again = scores.measure(kept["head-1-1-8"][2], kept["labels"])
+        again = tasks.single(4).measure(kept["head-1-1-8"][2], kept["labels"])
     recorded = results["arms"]["head"]["runs"][1]["subsets"]["TFS"]
     assert again == recorded
 
@@ -215,9 +227,9 @@ def test_the_same_again_repeats_no_fit_and_another_configuration_all(
     evaluated, data, run, ceilings, monkeypatch
 ):
     results, output = evaluated
-    monkeypatch.setattr(arms, "_run", None)
+    monkeypatch.setattr(trial, "run_arm", None)
     again = evaluate.evaluate(configured(data, ceilings=ceilings), run, output)
-    assert again["fits_reused"] == 7
+    assert again["fits_reused"] == 9
     for name in ("arms", "protocol", "majority", "views"):
         assert again[name] == results[name]
 
@@ -231,7 +243,7 @@ def keys_of(cfg, run):
 def test_a_fit_is_found_by_all_that_decides_it(data, run, tmp_path):
     cfg = configured(data)
     keys = keys_of(cfg, run)
-    assert len(set(keys.values())) == 7
+    assert len(set(keys.values())) == 9
     fewer = keys_of(dataclasses.replace(cfg, seeds=(1,), arms=("head",)), run)
     assert set(fewer.values()) < set(keys.values())
     other = kit.save(tmp_path, kit.params(1), data, step=7, steps=9)
@@ -279,7 +291,7 @@ def test_features_normalised_on_other_clips_are_refused(tmp_path, run):
         (
             {"prompt": PromptConfig(label_words=("angry", "happy", "neutral", "heartbroken"))},
             ValueError,
-            "label word 'heartbroken' is not one piece",
+            "label word 'heartbroken' is not known",
         ),
         (
             {"prompt": PromptConfig(classes=("anger", "fear"), label_words=("angry", "scared"))},

@@ -11,12 +11,13 @@ import pytest
 import runs
 import samples
 
-from memobert_jax import arms, checkpoint, evaluate, fewshot, fit, fits, scores, workbench
+from memobert_jax import arms, checkpoint, evaluate, fewshot, fit, fits, scores, tasks, workbench
 
 FOLDS = [
     {"train": ["speaker0", "speaker1", "speaker2"], "validation": ["speaker3"], "test": tested}
     for tested in (["speaker4"], ["speaker5"])
 ]
+TASK = tasks.single(4)
 FIT = dataclasses.replace(kit.FIT, per_class=(2, 4), steps=20, top_steps=20)
 
 
@@ -42,7 +43,7 @@ def cfg(tmp_path_factory):
         kit.EVALUATE,
         source=str(data),
         protocol=str(folder / "two.json"),
-        arms=("zero_shot", "prompt", "head"),
+        arms=("zero_shot", "prompt", "head", "probe"),
         subsets=("T", "TFS"),
         seeds=(7,),
         fit=FIT,
@@ -68,6 +69,7 @@ def test_all_folds_and_sizes_run_through_one_program(evaluated):
             steps, 1
         )
     assert bench.program("head").score_top._cache_size() == 1
+    assert bench.program("probe").score_top._cache_size() == 1
 
 
 def test_every_fold_and_size_is_a_run(evaluated):
@@ -80,7 +82,9 @@ def test_every_fold_and_size_is_a_run(evaluated):
         sizes = [(s["per_class"], s["train_clips"]) for s in results["arms"][arm]["sizes"]]
         assert sizes == [(2, 8.0), (4, 16.0)]
         largest = [r for r in results["arms"][arm]["runs"] if r["per_class"] == 4]
-        assert results["arms"][arm]["summary"] == scores.summarise(largest, ("T", "TFS"))
+        assert results["arms"][arm]["summary"] == scores.summarise(
+            largest, ("T", "TFS"), TASK.metrics
+        )
     assert [r["fold"] for r in results["arms"]["zero_shot"]["runs"]] == [0, 1]
     assert [f["clips"]["test"] for f in results["protocol"]["folds"]] == [
         dict.fromkeys(samples.CLASSES, 2)
@@ -99,7 +103,7 @@ def test_scores_of_a_clip_are_those_of_the_fold_that_tests_it(evaluated):
             assert pooled.shape == (2, 16, 4)
             for fold, place in enumerate(places):
                 there = kept["fold"] == fold
-                again = scores.measure(pooled[1, there], kept["labels"][there])
+                again = TASK.measure(pooled[1, there], kept["labels"][there])
                 assert results["arms"]["prompt"]["runs"][place]["subsets"]["TFS"] == again
 
 
@@ -114,7 +118,7 @@ def test_the_kept_checkpoint_names_its_fold_and_size(evaluated):
         ]
         validations = [r["selected"]["validation"] for r in results["arms"][arm]["runs"]]
         assert kept["selected"] == one["selected"]
-        assert not any(scores.better(v, one["selected"]["validation"]) for v in validations)
+        assert not any(tasks.better(v, one["selected"]["validation"]) for v in validations)
         assert kept["stamp"] == ""
 
 
@@ -138,7 +142,7 @@ def test_an_interrupted_evaluation_goes_on_with_the_fit_it_was_in(
     fitted.clear()
     found = evaluate.evaluate(cfg, run, tmp_path)
     assert len(fitted) == 3
-    assert found["fits_reused"] == 7
+    assert found["fits_reused"] == 9
     for arm, one in whole["arms"].items():
         again = [r["subsets"] for r in found["arms"][arm]["runs"]]
         assert again == [r["subsets"] for r in one["runs"]]
@@ -153,7 +157,7 @@ def test_a_kept_checkpoint_that_is_lost_is_made_again(cfg, run, evaluated, tmp_p
     shutil.copytree(output, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "prompt")
     found = evaluate.evaluate(cfg, run, tmp_path)
-    assert found["fits_reused"] == 9
+    assert found["fits_reused"] == 13
     kept = [checkpoint.metadata(folder / "prompt")["fit"]["key"] for folder in (output, tmp_path)]
     assert kept[0] == kept[1]
 

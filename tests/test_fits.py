@@ -19,8 +19,8 @@ def test_a_fit_comes_back_as_it_was(tmp_path):
     found = Fits(tmp_path).load([KEY, key_of({"seed": 2})])
     assert set(found) == {KEY}
     assert found[KEY].result == fit().result
-    np.testing.assert_array_equal(found[KEY].log_probs, fit().log_probs)
-    assert found[KEY].log_probs.dtype == np.float32
+    np.testing.assert_array_equal(found[KEY].outputs, fit().outputs)
+    assert found[KEY].outputs.dtype == np.float32
 
 
 def test_a_key_depends_on_values_and_not_on_their_order():
@@ -36,7 +36,7 @@ def test_a_damaged_fit_is_done_again(tmp_path, content):
     (tmp_path / "fits" / f"{KEY}.npz").write_bytes(content)
     assert store.load([KEY]) == {}
     store.save(KEY, fit(2.0))
-    assert store.load([KEY])[KEY].log_probs[1, 1, 1] == 2.0
+    assert store.load([KEY])[KEY].outputs[1, 1, 1] == 2.0
 
 
 def test_a_fit_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -50,7 +50,7 @@ def test_a_fit_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         store.save(KEY, fit(2.0))
     monkeypatch.undo()
-    assert store.load([KEY])[KEY].log_probs[1, 1, 1] == 1.0
+    assert store.load([KEY])[KEY].outputs[1, 1, 1] == 1.0
     assert [path.name for path in (tmp_path / "fits").iterdir()] == [f"{KEY}.npz"]
 
 

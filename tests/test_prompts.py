@@ -6,7 +6,7 @@ import runs
 
 from memobert_jax import config
 from memobert_jax.config import PromptConfig
-from memobert_jax.prompts import Prompt
+from memobert_jax.prompts import Template
 
 LONG = "you broke it again and we won the match and the bus is blue and my dog is gone"
 
@@ -18,11 +18,11 @@ def tokens():
 
 @pytest.fixture(scope="module")
 def prompt(tokens):
-    return Prompt(PromptConfig(), tokens)
+    return Template(PromptConfig().template, tokens)
 
 
 def template(tokens, text):
-    return Prompt(PromptConfig(template=text), tokens)
+    return Template(text, tokens)
 
 
 def framed(tokens, *parts):
@@ -119,33 +119,20 @@ def test_a_template_longer_than_a_clip_may_be_is_refused(prompt):
         ("{text} i am .", r"has 0 \[MASK\]"),
         ("{text} i am [mask] .", r"has 0 \[MASK\]"),
         ("{text} [MASK] or [MASK] .", r"has 2 \[MASK\]"),
-        ("i am [MASK] .", r"has 0 \{text\}"),
+        ("{text} {text} [MASK] .", r"1 \[MASK\] and 2 \{text\}"),
         ("{text} {speaker} is [MASK] .", r"the only placeholder is \{text\}"),
     ],
 )
-def test_a_template_without_one_text_and_one_mask_is_refused(tokens, text, message):
+def test_a_template_without_one_mask_and_with_more_than_one_text_is_refused(tokens, text, message):
     with pytest.raises(ValueError, match=message):
         template(tokens, text)
 
 
-def test_each_label_word_is_its_whole_piece(prompt, tokens):
-    words = prompt.config.label_words
-    assert [tokens.encode(word).ids.tolist() for word in words] == [[i] for i in prompt.label_ids]
-
-
-@pytest.mark.parametrize(
-    ("classes", "words", "message"),
-    [
-        (("anger", "sadness"), ("angry", "extraordinary"), "'extraordinary' is not one piece"),
-        (("anger", "sadness"), ("angry", "x\u00e6"), "is not one piece"),
-        (("anger", "sadness"), ("sad", "sad"), "label_words = .* twice"),
-        (("anger", "anger"), ("angry", "sad"), "classes = .* twice"),
-        (("anger", "sadness"), ("sad", "Sad"), "two are the same piece"),
-    ],
-)
-def test_label_words_that_cannot_be_told_apart_are_refused(tokens, classes, words, message):
-    with pytest.raises(ValueError, match=message):
-        Prompt(PromptConfig(classes=classes, label_words=words), tokens)
+def test_a_template_without_a_place_for_the_text_never_shows_it(tokens):
+    found = template(tokens, "i am [MASK] .")
+    assert not found.has_text
+    assert found.render("the bus is blue", 64).ids.tolist() == found.render("", 64).ids.tolist()
+    assert found.render("the bus is blue", 64).cut == 0
 
 
 def test_a_misspelt_prompt_field_names_the_nearest_one():

@@ -86,3 +86,32 @@ class EmotionHead(nnx.Module):
     def __call__(self, pooled: jax.Array) -> jax.Array:
         """[..., hidden] -> f32 [..., classes]."""
         return self.classifier(pooled)
+
+
+class ValueHead(nnx.Module):
+    """An EmotionHead whose outputs are values of some mean and standard deviation.
+
+    These are the labels' own, of the train part, set before a fit and not fitted.
+    """
+
+    def __init__(self, cfg: ModelConfig, values: int, rngs: nnx.Rngs):
+        self.emotion = EmotionHead(cfg, values, rngs)
+        self.mean = nnx.Param(jnp.zeros((values,), jnp.float32), axes=(None,))
+        self.deviation = nnx.Param(jnp.ones((values,), jnp.float32), axes=(None,))
+
+    def __call__(self, pooled: jax.Array) -> jax.Array:
+        """[..., hidden] -> f32 [..., values]."""
+        mean, deviation = (jax.lax.stop_gradient(p[...]) for p in (self.mean, self.deviation))
+        return self.emotion(pooled) * deviation + mean
+
+
+class LinearProbe(nnx.Module):
+    """One linear layer."""
+
+    def __init__(self, cfg: ModelConfig, outputs: int, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(jnp.zeros((cfg.hidden, outputs), jnp.float32), axes=(None, None))
+        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32), axes=(None,))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """f32 [..., hidden] -> f32 [..., outputs]."""
+        return x @ self.kernel[...] + self.bias[...]
