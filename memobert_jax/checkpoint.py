@@ -50,7 +50,7 @@ def describe(
       tokenizer: stored whole.
       features: metadata of the features dataset; its encoders, normalisation and extraction
         settings are kept, so that `predict` can repeat them, and where the encoders' weights lie.
-      data: path, split, weight and fingerprint of each source.
+      data: path, split, weight, fingerprint and ids of the clips held out of each source.
       run: configuration of the run.
       **extra: further entries.
     """
@@ -119,7 +119,8 @@ def _identity(key: str, value: Any) -> Any:
         free = ("attention", "attention_dropout", "dropout", "dtype", "init_std", "remat")
         return {k: v for k, v in value.items() if k not in free}
     if key == "data":
-        return [{k: v for k, v in source.items() if k != "path"} for source in value]
+        known = [{"held_out": []} | source for source in value]
+        return [{k: v for k, v in source.items() if k != "path"} for source in known]
     return value
 
 

@@ -57,9 +57,12 @@ def _copy_features(out: dict, views: Sequence[View], layout: Layout) -> None:
                 f"clip {view.index} of lengths {view.lengths} does not fit into the rest of its "
                 f"row: {', '.join(full) or f'{width} slots'}"
             )
-        out["face"][used[1] : ends[1]] = view.face
-        out["speech"][used[2] : ends[2]] = view.speech
-        if "face_emotion" in out:
+        # Frames of a dataset without a modality are as wide as nothing else: none are copied.
+        if ends[1] > used[1]:
+            out["face"][used[1] : ends[1]] = view.face
+        if ends[2] > used[2]:
+            out["speech"][used[2] : ends[2]] = view.speech
+        if "face_emotion" in out and len(view.face_emotion):
             out["face_emotion"][used[1] : used[1] + len(view.face_emotion)] = view.face_emotion
         used = ends
 

@@ -301,8 +301,14 @@ class DataConfig:
 
     sources: tuple[tuple[str, float], ...] = field(
         (),
-        "(features dataset folder, weight) pairs; weights are relative shares of rows",
+        "(features dataset folder, weight) pairs; weights are relative shares of rows; "
+        "FOLDER:SPLIT trains on that split of it",
         free=True,
+    )
+    hold_out: tuple[str, ...] = field(
+        (),
+        "protocols and folds, as 'ravdess_5fold_actor:0', whose test clips are left out of "
+        "training and of the held-out losses",
     )
     split: str = field("train", "split to train on")
     eval_split: str = field("validation", "split of the held-out losses")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import reader
 from memobert_jax.config import MODALITIES
 from memobert_jax.features import FeaturesDataset
 
@@ -30,8 +29,7 @@ class Corpus:
 
     def __init__(self, path: str | Path, splits: Iterable[str] | None = None):
         self.path = Path(path)
-        self._info = reader.open_builder(path, "features").info
-        names = sorted(self._info.splits) if splits is None else dict.fromkeys(splits)
+        names = FeaturesDataset.splits(path) if splits is None else dict.fromkeys(splits)
         self.splits = {name: FeaturesDataset(path, name) for name in names}
         sizes = [len(split) for split in self.splits.values()]
         self._starts = np.cumsum([0, *sizes])
@@ -54,16 +52,8 @@ class Corpus:
 
     @property
     def dataset(self) -> dict[str, str]:
-        """`name`, `config` and `version` of the dataset that a builder made; '' where not known.
-
-        `featurize` hands on those of the clips dataset; features that a builder made have their
-        own.
-        """
-        if "dataset" in self.metadata:
-            return dict(self.metadata["dataset"])
-        if self.metadata["clips_fingerprint"]:
-            return {"name": self._info.name, "config": "", "version": ""}
-        return identity(self._info)
+        """As `FeaturesDataset.dataset`."""
+        return next(iter(self.splits.values())).dataset
 
     def clips_of(self, split: str) -> np.ndarray:
         """i32 numbers of the clips of a split."""
@@ -96,12 +86,3 @@ class Corpus:
         """Fields of one clip."""
         at = int(np.searchsorted(self._starts, clip, side="right")) - 1
         return list(self.splits.values())[at].read(int(clip - self._starts[at]), names)
-
-
-def identity(info: Any) -> dict[str, str]:
-    """`name`, `config` and `version` of a dataset, from its tfds DatasetInfo."""
-    return {
-        "name": info.name,
-        "config": info.config_name or "",
-        "version": str(info.version),
-    }

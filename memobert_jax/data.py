@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from memobert_jax import reader
 from memobert_jax.batch import MODALITY_OF, Layout, View, special_ids
 from memobert_jax.collate import assemble
 from memobert_jax.config import MODALITIES, PretrainConfig
@@ -35,7 +36,10 @@ class TrainData:
             )
         self.cfg, self.tokenizer = cfg, tokenizer
         self.sources = [
-            Source.open(path, cfg.data.split, cfg.data, tokenizer) for path, _ in cfg.data.sources
+            Source.open(
+                FeaturesDataset(*reader.split_of(path, cfg.data.split)[:2]), cfg.data, tokenizer
+            )
+            for path, _ in cfg.data.sources
         ]
         self.layout = Layout.of(cfg.data, widths_of([s.dataset for s in self.sources]))
         self.shares = cfg.objectives.shares(self.layout.widths.face_emotion)

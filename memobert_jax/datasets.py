@@ -204,3 +204,8 @@ def write(
     tfds_features = record.tfds_features(stage, widths, quantised)
     write_info(directory, name, tfds_features, lengths, metadata or {})
     return directory
+
+
+def identity(info: Any) -> dict[str, str]:
+    """`name`, `config` and `version` of a dataset, from its tfds DatasetInfo."""
+    return {"name": info.name, "config": info.config_name or "", "version": str(info.version)}

@@ -47,6 +47,11 @@ class FeaturesDataset:
         self._records = reader.Split(path, split, "features")
         self.widths = self._records.widths
 
+    @staticmethod
+    def splits(path: str | Path) -> list[str]:
+        """Names of the splits of a features dataset, sorted."""
+        return sorted(reader.open_builder(path, "features").info.splits)
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -65,7 +70,7 @@ class FeaturesDataset:
         return self._records.read(index, fields)
 
     def __getstate__(self) -> dict[str, Any]:
-        cached = ("lengths", "metadata", "_columns")
+        cached = ("lengths", "metadata", "dataset", "has", "_columns")
         return {key: value for key, value in self.__dict__.items() if key not in cached}
 
     @functools.cached_property
@@ -84,6 +89,26 @@ class FeaturesDataset:
     def metadata(self) -> dict[str, Any]:
         """Encoders, normalisation, extraction settings, splits and ledger totals."""
         return json.loads((self.path / "metadata.json").read_text("utf-8"))
+
+    @functools.cached_property
+    def dataset(self) -> dict[str, str]:
+        """`name`, `config` and `version` of the dataset that a builder made; '' where not known.
+
+        `featurize` hands on those of the clips dataset; features that a builder made have their
+        own.
+        """
+        if "dataset" in self.metadata:
+            return dict(self.metadata["dataset"])
+        info = reader.open_builder(self.path, "features").info
+        if self.metadata["clips_fingerprint"]:
+            return {"name": info.name, "config": "", "version": ""}
+        return datasets.identity(info)
+
+    @functools.cached_property
+    def has(self) -> frozenset[str]:
+        """The modalities of which any clip has anything."""
+        names = {"words": "text", "face": "face", "speech": "speech"}
+        return frozenset(names[name] for name, found in self.lengths.items() if found.any())
 
     @functools.cached_property
     def _columns(self) -> dict[str, list]:

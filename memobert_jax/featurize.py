@@ -7,6 +7,7 @@ takes every n-th shard.
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from absl import app, flags
 from memobert_jax import assembly, command, config, featurizer, reader, record
 from memobert_jax.assembly import Assembly, Shard
 from memobert_jax.config import EncodersConfig, FeaturesConfig
-from memobert_jax.corpus import identity
+from memobert_jax.datasets import identity
 from memobert_jax.features import normalised_on
 from memobert_jax.featurizer import Featurizer
 
@@ -34,6 +35,7 @@ def request(
     normalise_on: str | None = None,
     weights: Mapping[str, str] | None = None,
     storage: FeaturesConfig | None = None,
+    without: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What is made of what, JSON-able; `weights`, where they lie, is no part of what it is.
 
@@ -45,6 +47,7 @@ def request(
       normalise_on: split on which the normalisation is fitted; 'train' if None. Not with `like`.
       weights: modality -> path where the weights of `like` lie now, if they were moved.
       storage: how features are stored; that of `like` need not be the same.
+      without: modalities that are left out, face or speech: the features have none of them.
 
     Raises:
       FileNotFoundError, ValueError: if there is no such dataset, split or weights, or `like`
@@ -52,10 +55,12 @@ def request(
     """
     builder = reader.open_builder(source, "clips")
     made_of = {"clips_fingerprint": reader.fingerprint(builder)}
+    if without:
+        made_of |= {"without": sorted(set(without))}
     if storage and storage != FeaturesConfig():  # folders made before there was a choice go on
         made_of |= {"storage": storage.storage}
     if like is not None:
-        return made_of | _reused(like, encoders or {}, normalise_on, weights or {})
+        return made_of | _reused(like, encoders or {}, normalise_on, weights or {}, without)
     normalise_on = normalise_on or "train"
     if normalise_on not in builder.info.splits:
         raise ValueError(
@@ -64,7 +69,7 @@ def request(
         )
     encoders = encoders or EncodersConfig()
     return made_of | {
-        "encoders": featurizer.identities(encoders),
+        "encoders": _less(featurizer.identities(encoders), without),
         "normalise_on": normalise_on,
         "fitted_clips": featurizer.FITTED_CLIPS,
         "weights": featurizer.weights_paths(encoders),
@@ -76,10 +81,12 @@ def _reused(
     named: Mapping[str, str],
     normalise_on: str | None,
     weights: Mapping[str, str],
+    without: Sequence[str],
 ) -> dict[str, Any]:
     metadata = dict(reader.open_builder(like, "features").info.metadata)
+    metadata |= {key: _less(metadata[key], without) for key in ("encoders", "normalisation")}
     found = {modality: given["name"] for modality, given in metadata["encoders"].items()}
-    if any(found[modality] != name for modality, name in named.items()):
+    if any(found.get(modality) != name for modality, name in named.items()):
         raise ValueError(
             f"--like={like} has the encoders {found}, but {dict(named)} were named too: leave out "
             "--like or the encoders"
@@ -97,6 +104,10 @@ def _reused(
         "normalised_on": normalised_on(metadata),
         "weights": known,
     }
+
+
+def _less(by_modality: Mapping[str, Any], without: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in by_modality.items() if name not in without}
 
 
 def featurize(
@@ -134,18 +145,19 @@ def featurize(
     run = Featurizer(made_of["encoders"], normalisation, weights)
     mine = shards[process::processes]
     todo = [shard for shard in mine if not folder.whole(shard)]
-    speech, _ = run.front_ends["speech"]
+    hears_s = run.front_ends["speech"][0].longest_s if "speech" in run.front_ends else math.inf
     started = time.monotonic()
     with tqdm.tqdm(total=sum(shard.clips for shard in todo), unit="clip", desc="featurize") as bar:
         for shard in todo:
             numbers = range(shard.start, shard.start + shard.clips)
             made = _made(clips[shard.split], numbers, run, bar)
-            folder.write(shard, made, speech.longest_s)
+            folder.write(shard, made, hears_s)
     seconds = max(time.monotonic() - started, 1e-3)
     folder.wait(lambda: all(map(folder.whole, shards)))
     if process == 0 and not folder.finished():
         metadata = {name: builder.info.metadata.get(name, {}) for name in _FROM_CLIPS}
-        metadata |= {"encoders": run.encoders, "normalisation": run.normalisation}
+        metadata |= {"encoders": featurizer.NONE | run.encoders}
+        metadata |= {"normalisation": run.normalisation}
         metadata |= {"weights": weights, "clips_fingerprint": made_of["clips_fingerprint"]}
         metadata |= {"dataset": identity(builder.info), "normalised_on": _normalised_on(made_of)}
         folder.finish(run.widths, metadata)
@@ -171,6 +183,8 @@ def _summary(output: Path, folder: Assembly, todo: Sequence[Shard], seconds: flo
         f"{hours / seconds / devices:.6f} hours of speech per second and device on {devices} "
         f"devices; {whole} shards were whole before; features dataset: {output}"
     ]
+    if without := folder.request.get("without"):
+        lines.append(f"left out of every clip: {', '.join(without)}")
     for reason, ids in metadata["dropped"].items():
         shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
         lines.append(f"dropped, {reason}: {len(ids)} clips ({shown}; all in metadata.json)")
@@ -232,7 +246,9 @@ def main(argv: list[str]) -> None:
     moved = {key.removesuffix("_weights"): path for key, path in paths.items()}
     encoders = names if given.like else config.from_mapping(EncodersConfig, names | paths)
     storage = config.from_mapping(FeaturesConfig, {"storage": given.storage})
-    made_of = request(given.input, encoders, given.like, given.normalise_on, moved, storage)
+    made_of = request(
+        given.input, encoders, given.like, given.normalise_on, moved, storage, given.without
+    )
     runtime.cache_compilations()
     runtime.start()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing to save: whole shards are on the disk
@@ -248,6 +264,9 @@ def run() -> None:
     )
     flags.DEFINE_string(
         "normalise_on", None, "split on which the normalisation is fitted; default: train"
+    )
+    flags.DEFINE_multi_enum(
+        "without", [], ["face", "speech"], "a modality that all clips are left without"
     )
     for item in dataclasses.fields(EncodersConfig):
         doc, check = item.metadata["doc"], item.metadata["check"]

@@ -18,8 +18,14 @@ T = TypeVar("T")
 U = TypeVar("U")
 FITTED_CLIPS = 10_000
 """Normalisation is fitted on at most so many clips of a split, evenly spread over it."""
+NONE = {
+    modality: {"name": "none", "version": 0, "weights_sha256": "", "width": 1, "rate_hz": 0.0}
+    for modality in ("face", "speech")
+}
+"""Modality -> identity of the encoder of a dataset that has none of it."""
 
 _LEAST_STD = 0.01
+_OF_FACES = ("face_time_s", "face_score")
 _SHARED = [name for name in record.fields("clips") if name in record.fields("features")]
 
 
@@ -116,8 +122,8 @@ class Featurizer:
     def widths(self) -> dict[str, int]:
         """Columns of each kind of features."""
         found = {modality: encoder.width for modality, (encoder, _) in self.front_ends.items()}
-        face, _ = self.front_ends["face"]
-        return found | ({"face_emotion": face.classes} if face.classes else {})
+        classes = self.front_ends["face"][0].classes if "face" in self.front_ends else 0
+        return found | ({"face_emotion": classes} if classes else {})
 
     def __call__(self, clips: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Flat features-records of flat clips-records, in order.
@@ -130,7 +136,8 @@ class Featurizer:
         """
         from memobert_jax.encoders.encoder import normalise
 
-        made = [{name: clip[name] for name in _SHARED} for clip in clips]
+        shared = [name for name in _SHARED if "face" in self.front_ends or name not in _OF_FACES]
+        made = [{name: clip[name] for name in shared} for clip in clips]
         for modality, (encoder, _) in self.front_ends.items():
             statistics = self.normalisation.get(modality, {})
             for item, rows in zip(made, self.rows(modality, clips), strict=True):

@@ -31,6 +31,25 @@ Fold = Mapping[str, Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True)
+class Reference:
+    """A figure that others published under a protocol.
+
+    Attributes:
+      name: what reached it; source: where it stands.
+      metric, subset, value: as results have them.
+      target, classes: what was predicted, and how many classes there were.
+    """
+
+    name: str
+    source: str
+    metric: str
+    subset: str
+    value: float
+    target: str
+    classes: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Definition:
     """A protocol before it meets a dataset.
 
@@ -49,6 +68,7 @@ class Definition:
       needs: modalities that a clip has to have.
       ids: pattern that is found in the ids of the clips it is about; '': in all.
       rule: how the folds are made, in words.
+      references: what others published; no part of what the protocol is.
     """
 
     name: str
@@ -65,6 +85,7 @@ class Definition:
     needs: tuple[str, ...] = ()
     ids: str = ""
     rule: str = ""
+    references: tuple[Reference, ...] = ()
 
 
 def by_split(splits: Mapping[str, str], disjoint: Sequence[str]) -> Definition:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from memobert_jax import reader
 from memobert_jax.batch import Layout, View
 from memobert_jax.collate import assemble
 from memobert_jax.config import MaskingConfig, PretrainConfig
@@ -37,13 +38,26 @@ class HeldOut(NamedTuple):
 def heldout(cfg: PretrainConfig, tokenizer: Tokenizer) -> tuple[Layout, list[HeldOut]]:
     """The held-out rows of all sources, at most `eval_rows`, shared out by weight.
 
-    What a split drops is logged, as for the training split.
+    A source that is trained on a split of its own, FOLDER:SPLIT, and has no `eval_split` gives
+    none. What a split drops is logged, as for the training split.
 
     Masks depend on the seed alone: not on the schedule, nor on the masking of the run.
+
+    Raises:
+      ValueError: if no source gives any.
     """
-    split = cfg.data.eval_split
-    sources = [Source.open(path, split, cfg.data, tokenizer) for path, _ in cfg.data.sources]
-    quotas = _shared_out(cfg.eval_rows, [weight for _, weight in cfg.data.sources])
+    split, sources, weights = cfg.data.eval_split, [], []
+    for path, weight in cfg.data.sources:
+        folder, _, named = reader.split_of(path, split)
+        if named and split not in FeaturesDataset.splits(folder):
+            logging.info("no held-out rows of %s: it has no split %r", folder, split)
+            continue
+        sources.append(Source.open(FeaturesDataset(folder, split), cfg.data, tokenizer))
+        weights.append(weight)
+    if not sources:
+        raise ValueError(f"no source has a split {split!r} to measure held-out losses on: set "
+                         "--config.data.eval_split")  # fmt: skip
+    quotas = _shared_out(cfg.eval_rows, weights)
     for source, quota in zip(sources, quotas, strict=True):
         rows = min(quota, len(source.plan))
         logging.info(

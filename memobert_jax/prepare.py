@@ -1,5 +1,6 @@
 """From the configuration of an evaluation to its templates, label words, protocol and clips."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,13 +36,17 @@ def longest_of(
 
 
 def check_features(metadata: Mapping[str, Any], corpus: Corpus) -> None:
-    """Raises ValueError if the features are not made as those of the checkpoint were."""
-    for key in ("encoders", "normalisation"):
-        if corpus.metadata[key] != metadata[key]:
+    """Raises ValueError if the features are not made as those of the checkpoint were.
+
+    A modality that no clip has need not be.
+    """
+    for key, modality in itertools.product(("encoders", "normalisation"), ("face", "speech")):
+        there, here = (found[key].get(modality) for found in (metadata, corpus.metadata))
+        if here != there and corpus.has(modality).any():
             like = metadata["data"][0]["path"] if metadata["data"] else "<--features of the import>"
             raise ValueError(
-                f"the {key} of {corpus.path} differ from those the checkpoint was trained with:\n"
-                f"  checkpoint: {_short(metadata[key])}\n  data: {_short(corpus.metadata[key])}\n"
+                f"the {key} of the {modality} of {corpus.path} differ from those the checkpoint "
+                f"was trained with:\n  checkpoint: {_short(there)}\n  data: {_short(here)}\n"
                 f"Run `python -m memobert_jax.featurize --like={like} "
                 "--input=<labelled clips> --output=...` and evaluate its output."
             )

@@ -113,6 +113,11 @@ class Protocol:
                 }
                 for i, fold in enumerate(self.folds)
             ],
+            "references": [
+                dataclasses.asdict(one)
+                for one in rules.references
+                if (one.target, one.classes) == (self.target, len(self.classes))
+            ],
             "unchecked": dict(self.unchecked),
             "source": dict(self.source),
         }

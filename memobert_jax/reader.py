@@ -156,3 +156,11 @@ def fingerprint(builder) -> str:
                 handle.seek(max(0, size - _TAIL))
                 state.update(f"{file.name} {size} ".encode() + handle.read())
     return state.hexdigest()[:12]
+
+
+def split_of(path: str, split: str) -> tuple[str, str, bool]:
+    """(folder, split, whether the path names it) of a source: FOLDER, or FOLDER:SPLIT."""
+    folder, colon, named = path.rpartition(":")
+    if colon and not Path(path).is_dir():
+        return folder, named, True
+    return path, split, False

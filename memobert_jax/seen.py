@@ -91,8 +91,12 @@ def _tokenizer(
 def _source(
     corpus: Corpus, clips: np.ndarray, source: Mapping[str, Any], by: str, out: Findings
 ) -> None:
-    """Whether some clips are in a split of a features dataset, or clips of their ids."""
+    """Whether some clips are in a split of a features dataset, or clips of their ids.
+
+    Those that were held out of it were not seen.
+    """
     where = f"on split {source['split']!r} of {source['path']}, without labels"
+    clips = clips[~np.isin(corpus.column("id")[clips], source.get("held_out", []))]
     same = [name for name, value in corpus.fingerprints.items() if value == source["fingerprint"]]
     if same:
         _add(out, corpus, clips[np.isin(corpus.column("split")[clips], same)], by, where)

@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging
 
-from memobert_jax import datasets, record
+from memobert_jax import datasets, holdout, record
 from memobert_jax.batch import Widths, special_ids
 from memobert_jax.config import MODALITIES, DataConfig
 from memobert_jax.features import TRAINING_FIELDS, FeaturesDataset
@@ -62,25 +63,28 @@ class Source:
     advice: str
 
     @staticmethod
-    def open(path: str, split: str, cfg: DataConfig, tokenizer: Tokenizer) -> "Source":
-        """Opens and packs a split.
+    def open(dataset: FeaturesDataset, cfg: DataConfig, tokenizer: Tokenizer) -> "Source":
+        """Packs a split, without the clips that `cfg.hold_out` leaves out.
 
         Raises:
           ValueError: if no clip can be used.
         """
-        dataset = FeaturesDataset(path, split)
+        held = np.isin(dataset.column("id"), holdout.ids(dataset, cfg.hold_out))
         text = token_lengths(dataset, tokenizer)
         face = np.minimum(dataset.lengths["face"], cfg.max_face)
         speech = np.minimum(dataset.lengths["speech"], cfg.max_speech)
         too_long = text > cfg.max_text
         empty = (text <= 1) & (face == 0) & (speech == 0)
-        clips = np.flatnonzero(~too_long & ~empty).astype(np.int32)
+        clips = np.flatnonzero(~held & ~too_long & ~empty).astype(np.int32)
         dropped = {
-            f"text longer than {cfg.max_text} tokens": int(too_long.sum()),
-            "no modality": int((empty & ~too_long).sum()),
+            f"held out ({', '.join(cfg.hold_out)})": int(held.sum()),
+            f"text longer than {cfg.max_text} tokens": int((too_long & ~held).sum()),
+            "no modality": int((empty & ~too_long & ~held).sum()),
         }
         if not len(clips):
-            raise ValueError(f"no clip of {path!r} split {split!r} can be used: {dropped}")
+            raise ValueError(
+                f"no clip of {str(dataset.path)!r} split {dataset.split!r} can be used: {dropped}"
+            )
         cut = {
             f"{most} {what}": int((dataset.lengths[name][clips] > most).sum())
             for name, most, what in (
@@ -124,23 +128,41 @@ def _advice(lengths: np.ndarray, plan: PackPlan, cfg: DataConfig) -> str:
     return ""
 
 
-def widths_of(datasets: Sequence[FeaturesDataset]) -> Widths:
-    """Columns of the features, which every dataset must share.
+def shared(several: Sequence[FeaturesDataset]) -> dict[str, Any]:
+    """What the features of several datasets are made with, where all that have a modality agree.
+
+    A dataset in which no clip has a modality need not know its encoder.
+
+    Returns:
+      `encoders` and `normalisation` by modality, `extract`, `weights`, and `widths`.
 
     Raises:
-      ValueError: if two datasets come from other encoders or normalisation.
+      ValueError: if two datasets differ; names both and what they differ in.
     """
-    first, *others = datasets
-    keys = ("encoders", "normalisation")
-    for other in others:
-        for key in keys:
-            if other.metadata[key] != first.metadata[key]:
-                raise ValueError(
-                    f"{other.path} and {first.path} differ in their {key}: featurize one of "
-                    "them again with --like=<the other>"
-                )
-    face, emotion, speech = (first.widths[k] for k in ("face", "face_emotion", "speech"))
-    return Widths(face, emotion if emotion > 1 else 0, speech)
+    first = several[0]
+    out = {"encoders": {}, "normalisation": {}, "widths": dict(first.widths)}
+    for modality, widths in (("face", ("face", "face_emotion")), ("speech", ("speech",))):
+        owners = [one for one in several if modality in one.has] or [first]
+        for key in ("encoders", "normalisation"):
+            for other in owners[1:]:
+                if other.metadata[key].get(modality) != owners[0].metadata[key].get(modality):
+                    raise ValueError(
+                        f"{other.path} and {owners[0].path} differ in the {modality} of their "
+                        f"{key}: featurize one of them again with --like=<the other>"
+                    )
+            if modality in owners[0].metadata[key]:
+                out[key][modality] = owners[0].metadata[key][modality]
+        out["widths"] |= {name: owners[0].widths[name] for name in widths}
+    weights = [one.metadata.get("weights", {}) for one in several]
+    out["weights"] = {name: path for found in reversed(weights) for name, path in found.items()}
+    return out | {"extract": first.metadata["extract"]}
+
+
+def widths_of(datasets: Sequence[FeaturesDataset]) -> Widths:
+    """Columns of the features, which every dataset that has them must share (`shared`)."""
+    found = shared(datasets)["widths"]
+    emotion = found["face_emotion"]
+    return Widths(found["face"], emotion if emotion > 1 else 0, found["speech"])
 
 
 def read_clip(dataset: FeaturesDataset, clip: int, skip_corrupt: bool) -> tuple[dict, bool]:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from memobert_jax import command, sentencepieces, wordpieces
 from memobert_jax.config import LABEL_WORDS
 from memobert_jax.words import Encoded
@@ -135,7 +137,8 @@ def save(tokenizer: Tokenizer, path: str | Path) -> None:
 
 
 def save_sources(tokenizer: Tokenizer, path: str | Path, found: list[dict[str, str]]) -> None:
-    """Writes beside a tokenizer what it was trained on: path, split and fingerprint of each."""
+    """Writes beside a tokenizer what it was trained on: path, split, fingerprint and ids of the
+    clips held out of each."""
     said = {"tokenizer": tokenizer.fingerprint, "sources": found}
     _beside(path).write_text(json.dumps(said, indent=1) + "\n", "utf-8")
 
@@ -156,25 +159,42 @@ def _beside(path: str | Path) -> Path:
 def main() -> None:
     """Command line."""
     parser = command.parser(__doc__)
-    parser.add_argument("--input", action="append", required=True, help="features dataset folder")
+    parser.add_argument(
+        "--input", action="append", required=True, help="features dataset folder, or FOLDER:SPLIT"
+    )
     parser.add_argument("--split", default="train", help="split whose texts are used")
     parser.add_argument("--output", required=True, help="the .model file to write")
     parser.add_argument("--vocab_size", type=int, default=8000, help="word pieces, at most")
     parser.add_argument(
         "--label_words", nargs="*", default=list(LABEL_WORDS.values()), help="words kept whole"
     )
+    parser.add_argument(
+        "--hold_out",
+        nargs="*",
+        default=[],
+        help="protocols and folds whose test clips are left out, as ravdess_5fold_actor:0",
+    )
     args = parser.parse_args()
 
+    from memobert_jax import holdout, reader
     from memobert_jax.features import FeaturesDataset
 
-    splits = [FeaturesDataset(folder, args.split) for folder in args.input]
-    texts = [text for split in splits for text in split.texts()]
+    texts, found = [], []
+    for given in args.input:
+        dataset = FeaturesDataset(*reader.split_of(given, args.split)[:2])
+        held = holdout.ids(dataset, args.hold_out)
+        kept = ~np.isin(dataset.column("id"), held)
+        texts += np.array(dataset.texts(), object)[kept].tolist()
+        found.append(
+            {
+                "path": str(dataset.path.absolute()),
+                "split": dataset.split,
+                "fingerprint": dataset.fingerprint,
+                "held_out": held,
+            }
+        )
     tokenizer = train(texts, args.vocab_size, args.label_words)
     save(tokenizer, args.output)
-    found = [
-        {"path": str(split.path.absolute()), "split": split.split, "fingerprint": split.fingerprint}
-        for split in splits
-    ]
     save_sources(tokenizer, args.output, found)
     print(f"{tokenizer.vocab_size} pieces from {len(texts)} texts -> {args.output}")
 

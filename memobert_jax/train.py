@@ -121,22 +121,24 @@ def _overview(params: Any) -> str:
 
 
 def _describe(cfg: Any, data: Any) -> dict[str, Any]:
-    from memobert_jax import checkpoint, runtime
+    from memobert_jax import checkpoint, holdout, runtime
+    from memobert_jax import sources as sources_lib
 
+    datasets = [source.dataset for source in data.sources]
     sources = [
         {
-            "path": str(path),
-            "split": cfg.data.split,
+            "path": str(dataset.path),
+            "split": dataset.split,
             "weight": weight,
-            "fingerprint": source.dataset.fingerprint,
+            "fingerprint": dataset.fingerprint,
+            "held_out": holdout.ids(dataset, cfg.data.hold_out),
         }
-        for source, (path, weight) in zip(data.sources, cfg.data.sources, strict=True)
+        for dataset, (_, weight) in zip(datasets, cfg.data.sources, strict=True)
     ]
-    features = data.sources[0].dataset.metadata
     return checkpoint.describe(
         cfg.model,
         data.tokenizer,
-        features,
+        sources_lib.shared(datasets),
         sources,
         cfg,
         kind="pretrain",

@@ -82,7 +82,8 @@ class Workbench:
             )
         shown = dict.fromkeys((*cfg.subsets, *self.cases))
         lengths = [views.lengths_of(clips.values(), shown) for clips in self.clips]
-        widths = Widths(self.corpus.widths["face"], 0, self.corpus.widths["speech"])
+        model = checkpoint.model_config(metadata)
+        widths = Widths(model.face_dim, 0, model.speech_dim)
         self.layout = views.layout_for(np.concatenate(lengths), widths, cfg.row_width)
 
     @property

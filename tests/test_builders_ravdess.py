@@ -6,6 +6,7 @@ import os
 import builders_kit as kit
 import numpy as np
 import pytest
+import samples
 import soundfile
 
 from memobert_jax import features, featurize, record
@@ -156,6 +157,35 @@ def test_action_units_stand_beside_the_speech_that_featurize_would_give(corpus, 
     for key in ("mean", "std"):
         theirs = made.metadata["normalisation"]["speech"][key]
         np.testing.assert_allclose(here.metadata["normalisation"]["speech"][key], theirs, rtol=1e-5)
+
+
+def test_with_like_nothing_is_fitted_on_the_actors(corpus, tmp_path):
+    kit.run_build("ravdess", corpus, tmp_path / "data", config="speech")
+    clips_dir, like = folder_of(tmp_path / "data", "speech"), str(tmp_path / "like")
+    featurize.featurize(clips_dir, like, featurize.request(clips_dir, normalise_on="everything"))
+    kit.run_build("ravdess", corpus, tmp_path / "data", config="action_units", like=like)
+    folder = folder_of(tmp_path / "data", "action_units")
+    here = features.FeaturesDataset(folder, "everything")
+    theirs = features.FeaturesDataset(like, "everything")
+    speech = {"speech": theirs.metadata["normalisation"]["speech"]}
+    assert here.metadata["normalisation"] == speech
+    assert features.normalised_on(here.metadata) == features.normalised_on(theirs.metadata)
+    clip, raw = here.read(0), action_units.read(corpus / action_units.FILE)
+    np.testing.assert_allclose(clip["face"], [raw[f"01{clip['id'][2:]}"]], rtol=1e-3)
+    said = kit.run_build("ravdess", corpus, tmp_path / "data", config="action_units", like=like)
+    assert "already whole" in said
+    with pytest.raises(
+        ValueError, match=r"was built from other input or settings: .*normalisation"
+    ):
+        kit.run_build("ravdess", corpus, tmp_path / "data", config="action_units")
+    with pytest.raises(ValueError, match="--like has no effect on configuration 'speech'"):
+        kit.run_build("ravdess", corpus, tmp_path / "data", config="speech", like=like)
+
+
+def test_like_with_other_speech_is_refused(corpus, tmp_path):
+    like = samples.dataset(tmp_path / "like")
+    with pytest.raises(ValueError, match=r"has speech of the encoder .* --speech_encoder=logmel"):
+        kit.run_build("ravdess", corpus, tmp_path, config="action_units", like=str(like))
 
 
 def test_a_clip_without_action_units_and_units_without_a_clip_are_counted(corpus, tmp_path):

@@ -164,7 +164,7 @@ def test_sources_of_different_encoders_are_refused(corpus, tokens, tmp_path, key
     odd = samples.dataset(
         tmp_path, {"train": 4}, widths=runs.WITH_EMOTION, metadata={key: changed[key]}
     )
-    with pytest.raises(ValueError, match=rf"differ in their {key}: .*--like"):
+    with pytest.raises(ValueError, match=rf"differ in the .* of their {key}: .*--like"):
         TrainData(runs.config(corpus, odd), tokens)
 
 

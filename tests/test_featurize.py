@@ -127,6 +127,18 @@ def test_like_takes_encoders_and_normalisation_of_another_dataset(made, tmp_path
     assert ours["normalised_on"] == theirs["normalised_on"]
 
 
+def test_a_modality_that_is_left_out_is_in_no_clip(clips_dir, made, tmp_path):
+    blindly = request(clips_dir, like=made, without=["face"])
+    said = featurize(clips_dir, tmp_path / "blind", blindly)
+    assert "left out of every clip: face" in said
+    blind, whole = (features.FeaturesDataset(path, "train") for path in (tmp_path / "blind", made))
+    assert blind.has == whole.has - {"face"}
+    assert blind.metadata["encoders"]["face"]["name"] == "none"
+    assert "face" not in blind.metadata["normalisation"]
+    np.testing.assert_array_equal(blind.read(0)["speech"], whole.read(0)["speech"])
+    assert blind.read(0)["face"].shape == (0, 1)
+
+
 def test_like_with_other_encoders_is_refused(clips_dir, tmp_path):
     encoders = samples.ENCODERS | {"face": samples.ENCODERS["face"] | {"name": "densenet"}}
     like = samples.dataset(tmp_path, {"train": 1}, metadata={"encoders": encoders})

@@ -93,6 +93,14 @@ def test_parameters_of_the_checkpoint_that_are_not_used_have_seen_nothing(path):
     assert look(path, trained_on(source(path, "test")), pretrained=False).found == []
 
 
+def test_clips_that_were_held_out_of_the_pre_training_were_not_seen(path):
+    left = {"held_out": [f"clip{n}" for n in range(64, 70)]}
+    (found,) = look(path, trained_on(source(path, "test") | left)).found
+    assert found.ids == ("clip70", "clip71")
+    everything = {"held_out": [f"clip{n}" for n in range(64, 72)]}
+    assert look(path, trained_on(source(path, "test") | everything)).found == []
+
+
 def test_clips_that_lie_in_another_features_dataset_are_found_by_their_ids(path, tmp_path):
     other = dataset(tmp_path / "some", all=[*plain(0, 8), *plain(70, 2)])
     (found,) = look(path, trained_on(source(other, "all"))).found

@@ -32,7 +32,7 @@ from absl import app, flags, logging
 from memobert_jax.config import ExtractConfig, as_dict, field, fingerprint, from_mapping
 
 _HERE = Path(__file__).parent
-BUILDERS_OWN = ("csv", "aliases")
+BUILDERS_OWN = ("csv", "aliases", "like")
 """Fields of Request that only builders with them in OPTIONS take."""
 
 
@@ -45,6 +45,11 @@ class Request:
     config: str = field("", "configuration; '': the first one of the builder")
     config_name: str = field("", "name of the configuration, if settings of it are changed")
     csv: str = field("", "folder_corpus: the CSV file; '': clips.csv in manual_dir")
+    like: str = field(
+        "",
+        "ravdess, action_units: features dataset with the same speech encoder, whose normalisation "
+        "of speech is taken",
+    )
     aliases: tuple[str, ...] = field((), "folder_corpus: spellings of labels, as joyous:happiness")
     runner: str = field(
         "local",

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from memobert_jax import features, record
+from memobert_jax import features, featurizer, record
 from tfds_builders import manual, streaming
 from tfds_builders.clips_builder import ClipsBuilder, published_of, settings_of
 from tfds_builders.labels import Published
@@ -109,7 +109,9 @@ class RecordsBuilder(ClipsBuilder, skip_registration=True):
             return super()._download_and_prepare(dl_manager, download_config)
         manual_dir = download_config.manual_dir or dl_manager.manual_dir
         found, cfg, folder = self.records(manual_dir), self.builder_config, Path(self.data_dir)
-        normalisation = streaming.fit(found, cfg.normalise_on) if cfg.normalise_on else {}
+        normalisation = found.normalisation
+        if cfg.normalise_on and not normalisation:
+            normalisation = streaming.fit(found, cfg.normalise_on)
         written, totals = streaming.write(
             found,
             cfg.stage,
@@ -143,11 +145,12 @@ def _features_metadata(found: Records, normalisation, written, folder: Path) -> 
     for split, part in written.items():
         features.write_index(folder, split, part.rows)
     return {
-        "encoders": {m: dict(found.encoders.get(m, streaming.NONE)) for m in ("face", "speech")},
+        "encoders": featurizer.NONE | {m: dict(one) for m, one in found.encoders.items()},
         "normalisation": normalisation,
         "storage": "float16",
         "weights": {},
         "clips_fingerprint": "",
+        **({"normalised_on": dict(found.normalised_on)} if found.normalised_on else {}),
         "digests": {split: features.split_digest(part.rows) for split, part in written.items()},
         "dropped": {},
         "speech_cut": {"clips": 0, "seconds": 0.0},

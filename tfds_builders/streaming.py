@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ class Records:
       encoders: features only: modality (face, speech) -> what made its rows (`encoder`).
       widths: features only: columns of each `frames` field that the corpus has.
       bands: columns over which the statistics of a field repeat, where these are not its width.
+      normalisation: field -> statistics from elsewhere; where there are any, none is fitted.
+      normalised_on: what these were fitted on, as `features.normalised_on` gives it.
     """
 
     inputs: Sequence[Path]
@@ -51,10 +54,13 @@ class Records:
     encoders: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     widths: Mapping[str, int] = dataclasses.field(default_factory=dict)
     bands: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    normalisation: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    normalised_on: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """Number of the input files, and 16 hex digits of their names and content.
+        """Number of the input files, and 16 hex digits of their names and content, and of the
+        statistics from elsewhere, '' where there are none.
 
         Raises:
           OSError: if one of them cannot be read.
@@ -62,7 +68,13 @@ class Records:
         digest = hashlib.sha256()
         for path in self.inputs:
             digest.update(f"{path.name} {clips.sha256(path)}\n".encode())
-        return {"files": len(self.inputs), "fingerprint": digest.hexdigest()[:16]}
+        text = json.dumps(self.normalisation, sort_keys=True).encode()
+        statistics = hashlib.sha256(text).hexdigest()[:16] if self.normalisation else ""
+        return {
+            "files": len(self.inputs),
+            "fingerprint": digest.hexdigest()[:16],
+            "normalisation": statistics,
+        }
 
 
 def encoder(name: str, width: int, rate_hz: float) -> dict[str, Any]:
@@ -74,10 +86,6 @@ def encoder(name: str, width: int, rate_hz: float) -> dict[str, Any]:
       rate_hz: rows per second; 0 where they have no constant rate.
     """
     return {"name": name, "version": 1, "weights_sha256": "", "width": width, "rate_hz": rate_hz}
-
-
-NONE = encoder("none", 1, 0.0) | {"version": 0}
-"""The encoder of a modality that a corpus does not have."""
 
 
 def fit(records: Records, split: str) -> dict[str, dict[str, Any]]:

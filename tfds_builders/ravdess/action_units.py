@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import record
+from memobert_jax import features, reader, record
 from memobert_jax.config import ExtractConfig
 from memobert_jax.encoders import logmel
 from memobert_jax.featurizer import Featurizer
@@ -23,16 +23,23 @@ _AT_ONCE = 32
 _SHARED = [name for name in record.fields("clips") if name in record.fields("features")]
 
 
-def open_records(manual_dir: Path, units_file: Path, extract: ExtractConfig) -> Records:
+def open_records(
+    manual_dir: Path, units_file: Path, extract: ExtractConfig, like: str = ""
+) -> Records:
     """The speech files and the action units as records of features, all in one split.
+
+    With `like` nothing is fitted on the clips themselves, which folds of actors would forbid: the
+    statistics of the speech are those of another corpus, and the action units stay as OpenFace
+    gives them (17 intensities from 0 to 5, 18 presences from 0 to 1).
 
     Args:
       manual_dir: searched for speech files.
       units_file: see `read`.
       extract: how clips are cut from the speech files.
+      like: a features dataset with log-mel speech.
 
     Raises:
-      ValueError: if the units are not as expected.
+      ValueError: if the units are not as expected, or `like` has other speech.
     """
     files = [p for _, p in names.find(manual_dir, names.AUDIO, manual.SOUND_SUFFIXES, Tally())]
     units = read(units_file)
@@ -48,7 +55,23 @@ def open_records(manual_dir: Path, units_file: Path, extract: ExtractConfig) -> 
         },
         widths=widths,
         bands={"speech": logmel.ENCODER.bands},
+        **(_statistics_of(like) if like else {}),
     )
+
+
+def _statistics_of(like: str) -> dict[str, Any]:
+    """`normalisation` and `normalised_on` of Records, the speech of a features dataset."""
+    metadata = dict(reader.open_builder(like, "features").info.metadata)
+    found, wanted = metadata["encoders"]["speech"], logmel.ENCODER.identity()
+    if found != wanted:
+        raise ValueError(
+            f"--like={like} has speech of the encoder {found}; expected {wanted}: give features "
+            "that were made with --speech_encoder=logmel"
+        )
+    return {
+        "normalisation": {"speech": metadata["normalisation"]["speech"]},
+        "normalised_on": features.normalised_on(metadata),
+    }
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

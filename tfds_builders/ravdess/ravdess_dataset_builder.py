@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
@@ -49,6 +49,7 @@ class MediaConfig(ClipsConfig):
 class Builder(RecordsBuilder):
     """The speech of RAVDESS; there is no official split: folds are made by `speaker`."""
 
+    OPTIONS: ClassVar[tuple[str, ...]] = ("like",)
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
     BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
@@ -80,6 +81,15 @@ class Builder(RecordsBuilder):
         f"latter also needs {action_units.FILE}."
     )
 
+    def __init__(self, *, like: str = "", **kwargs: Any):
+        """`like`: see `action_units.open_records`; of no use to the other configurations."""
+        super().__init__(**kwargs)
+        self._like = like
+        if like and not self.read_whole:
+            raise ValueError(
+                f"--like has no effect on configuration {self.builder_config.name!r}: leave it out"
+            )
+
     def list_sources(self, manual_dir: Path) -> Listing:
         """The speech files of the modality that the configuration reads, in order of their ids."""
         modality = self.builder_config.modality
@@ -94,7 +104,7 @@ class Builder(RecordsBuilder):
     def open_records(self, manual_dir: Path) -> Records:
         """Log-mel rows and action units."""
         units = manual.need(manual_dir, action_units.FILE, self.MANUAL_DOWNLOAD_INSTRUCTIONS)
-        return action_units.open_records(manual_dir, units, LABELLED)
+        return action_units.open_records(manual_dir, units, LABELLED, self._like)
 
 
 def _source(clip: names.Clip, path: Path) -> Source:
