@@ -94,8 +94,7 @@ class FeaturesDataset:
     def dataset(self) -> dict[str, str]:
         """`name`, `config` and `version` of the dataset that a builder made; '' where not known.
 
-        `featurize` hands on those of the clips dataset; features that a builder made have their
-        own.
+        `featurize` hands on those of the clips dataset; a builder's features have their own.
         """
         if "dataset" in self.metadata:
             return dict(self.metadata["dataset"])

@@ -25,7 +25,7 @@ NONE = {
 """Modality -> identity of the encoder of a dataset that has none of it."""
 
 _LEAST_STD = 0.01
-_OF_FACES = ("face_time_s", "face_score")
+_OF = {"face": ("face_time_s", "face_score"), "speech": ("speech",)}
 _SHARED = [name for name in record.fields("clips") if name in record.fields("features")]
 
 
@@ -136,7 +136,8 @@ class Featurizer:
         """
         from memobert_jax.encoders.encoder import normalise
 
-        shared = [name for name in _SHARED if "face" in self.front_ends or name not in _OF_FACES]
+        absent = (names for modality, names in _OF.items() if modality not in self.front_ends)
+        shared = set(_SHARED).difference(*absent)
         made = [{name: clip[name] for name in shared} for clip in clips]
         for modality, (encoder, _) in self.front_ends.items():
             statistics = self.normalisation.get(modality, {})

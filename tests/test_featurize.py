@@ -137,6 +137,8 @@ def test_a_modality_that_is_left_out_is_in_no_clip(clips_dir, made, tmp_path):
     assert "face" not in blind.metadata["normalisation"]
     np.testing.assert_array_equal(blind.read(0)["speech"], whole.read(0)["speech"])
     assert blind.read(0)["face"].shape == (0, 1)
+    featurize(clips_dir, tmp_path / "text", request(clips_dir, without=["face", "speech"]))
+    assert features.FeaturesDataset(tmp_path / "text", "train").has == {"text"}
 
 
 def test_like_with_other_encoders_is_refused(clips_dir, tmp_path):
