@@ -27,7 +27,7 @@ class Terms(NamedTuple):
     measures: Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
-def single_label(log_probs: np.ndarray, labels: np.ndarray) -> Terms:
+def single_label(log_probs: np.ndarray, labels: np.ndarray, classes: int | None = None) -> Terms:
     """`uar`, `accuracy`, `weighted_f1` and `macro_f1`, over the classes that are among the clips.
 
     The predicted class is the most probable one; of equals, the first.
@@ -36,17 +36,20 @@ def single_label(log_probs: np.ndarray, labels: np.ndarray) -> Terms:
       log_probs: f32 [runs, subsets, clips, classes], without `runs`, or without `runs` and
         `subsets`; NaN where a clip could not be scored.
       labels: i32 [clips], negative where there is no label: not scored.
+      classes: how many of the last axis are; what lies behind them is no class, and a wrong answer
+        where it is most probable. By default all are.
 
     Raises:
       ValueError: if the shapes do not fit, or a label is none of the classes.
     """
     log_probs = _lead(log_probs, 2, len(labels))
-    classes = log_probs.shape[-1]
+    outputs = log_probs.shape[-1]
+    classes = classes or outputs
     if labels.max(initial=-1) >= classes:
         raise ValueError(f"label {labels.max()} with {classes} classes; expected less than that")
     scored = ~np.isnan(log_probs).any(-1) & (labels >= 0)
-    one_hot = np.eye(classes)
-    true = np.broadcast_to(one_hot[labels], log_probs.shape)
+    one_hot = np.eye(outputs)[:, :classes]
+    true = np.broadcast_to(one_hot[labels], (*log_probs.shape[:-1], classes))
     predicted = one_hot[log_probs.argmax(-1)]
     values = np.concatenate([true * predicted, true, predicted], -1) * scored[..., None]
     return Terms(values, scored, _single_label)

@@ -23,7 +23,6 @@ NONE = {
     for modality in ("face", "speech")
 }
 """Modality -> identity of the encoder of a dataset that has none of it."""
-
 _LEAST_STD = 0.01
 _OF = {"face": ("face_time_s", "face_score"), "speech": ("speech",)}
 _SHARED = [name for name in record.fields("clips") if name in record.fields("features")]
@@ -213,8 +212,8 @@ def fit_normalisation(
 ) -> dict[str, dict[str, Any]]:
     """Mean and standard deviation of each band over all rows, or crops, of clips-records.
 
-    Summed in float64 clip by clip, so the result does not depend on the batching. A modality whose
-    encoder has no bands is left out; without any row, mean is 0 and std 1, which a warning says.
+    Summed in float64 clip by clip, so the batching does not matter. A modality whose encoder has no
+    bands is left out; without any row, mean is 0 and std 1, which a warning says.
     `clips` counts those with any, `frames` what was summed for a band: rows, or the grey values of
     the crops.
 

@@ -87,7 +87,9 @@ def single(classes: int, *, among_others: bool = False) -> Task:
         loss=losses.vocabulary_entropy if among_others else losses.cross_entropy,
         measure=functools.partial(_measure_class, classes),
         selection=_select_class,
-        terms=lambda outputs, labels, thresholds=None: additive.single_label(outputs, labels),
+        terms=lambda outputs, labels, thresholds=None: additive.single_label(
+            outputs, labels, classes
+        ),
     )
 
 

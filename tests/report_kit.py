@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from memobert_jax import tasks
 from memobert_jax.measures import restricted
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 SUBSETS = ("T", "F", "S", "TFS")
 SEEDS = (1, 2)
+TASKS = {"multi": tasks.MULTI, "regression": tasks.REGRESSION}
 SKILL = {"zero_shot": 0.8, "prompt": 1.8, "head": 1.5, "random_init": 0.6}
 """How far the true class stands out, with all modalities and every clip of the training part."""
 
@@ -29,6 +31,8 @@ def evaluation(
     draw: int = 0,
     named: bool = True,
     lacking=(),
+    task: str = "single",
+    frame_loss=(),
     **more,
 ) -> Path:
     """Writes results.json and scores.npz.
@@ -39,6 +43,8 @@ def evaluation(
       draw: seed of the noise.
       named: whether clips have speakers and genders.
       lacking: numbers of clips that cannot be scored with subset "F".
+      task: `multi` gives every clip its class and some a second one, `regression` one value a clip.
+      frame_loss: shares of which there are scores.
       more: entries of results.json.
     """
     rng = np.random.default_rng(draw)
@@ -46,6 +52,12 @@ def evaluation(
     who = np.repeat(np.arange(speakers), per_speaker)
     labels = (np.arange(count) % len(classes)).astype(np.int32)
     fold = (who % folds).astype(np.int32)
+    if task == "multi":
+        labels = np.eye(len(classes), dtype=np.int32)[labels]
+        labels[::3, 0] = 1
+    elif task == "regression":
+        classes, labels = ("valence",), (labels + rng.normal(0, 0.3, count)).astype(np.float32)
+    measured = TASKS.get(task) or tasks.single(len(classes))
     arrays, arms = {}, {}
     for arm, able in skill.items():
         fits = [(None, None, None)]
@@ -54,19 +66,34 @@ def evaluation(
         runs = []
         for seed, subset_seed, size in fits:
             learnt = 1.0 if not size else 1 - 0.7 / size**0.5
-            found = np.stack([_answers(rng, labels, able * learnt, s, classes) for s in subsets])
+            found = np.stack(
+                [_answers(rng, labels, able * learnt, s, classes, task) for s in subsets]
+            )
             if "F" in subsets:
                 found[subsets.index("F"), list(lacking)] = np.nan
             arrays[arm if seed is None else f"{arm}-{seed}-{subset_seed}-{size}"] = found
-            runs += [_run(arm, f, seed, subset_seed, size, found, labels, fold, subsets, classes)
-                     for f in range(folds)]  # fmt: skip
+            for f in range(folds):
+                run = _run(arm, f, seed, subset_seed, size, len(classes), fold)
+                cuts = np.full(len(classes), 0.4) if task == "multi" else None
+                here = fold == f
+                run["subsets"] = {
+                    s: measured.measure(part[here], labels[here], cuts)
+                    for s, part in zip(subsets, found, strict=True)
+                }
+                whole = run["subsets"][subsets[-1]]
+                run["frame_loss"] = [
+                    {"share": share, measured.main: whole[measured.main] * (1 - share / 2)}
+                    for share in frame_loss
+                ]
+                run["thresholds"] = None if cuts is None else cuts.tolist()
+                runs.append(run)
         arms[arm] = {"runs": runs, "summary": {}}
-    counts = [
-        {name: int(((labels == i) & (fold == f)).sum()) for i, name in enumerate(classes)}
-        for f in range(folds)
-    ]
+    has = labels if task == "multi" else labels[:, None] == np.arange(len(classes))
+    counts = [dict(zip(classes, has[fold == f].sum(0).tolist(), strict=True)) for f in range(folds)]
+    sizes_of = np.bincount(fold, minlength=folds).tolist()
     results = {
-        "format": 2,
+        "format": 3,
+        "task": task,
         "checkpoint": {"path": "RUN/checkpoints/100", "step": 100, "kind": "pretrain",
                        "data": [{"path": "FEATURES"}], "tokenizer": "abc"},
         "config": {"source": "LABELLED"},
@@ -84,6 +111,7 @@ def evaluation(
             "folds": [
                 {
                     "clips": {"train": counts[(f + 1) % folds], "test": counts[f]},
+                    "sizes": {"train": sizes_of[(f + 1) % folds], "test": sizes_of[f]},
                     "excluded": {"train": {"no label": 3}, "test": {}},
                 }
                 for f in range(folds)
@@ -93,7 +121,7 @@ def evaluation(
         "scored_part": "test",
         "views": {s: {"scored": count} for s in subsets},
         "longest": {},
-        "chance": 1 / len(classes),
+        "chance": 1 / len(classes) if task == "single" else None,
         "majority": None,
         "ceilings": None,
         "arms": arms,
@@ -117,31 +145,29 @@ def evaluation(
     return folder
 
 
-def _answers(rng, labels, able, subset, classes):
-    """Log-probabilities f32 [clips, classes]; text says nothing."""
+def _answers(rng, labels, able, subset, classes, task):
+    """Outputs f32 [clips, outputs]; text says nothing."""
     share = {"T": 0.0, "F": 0.6, "S": 0.7}.get(subset, 1.0)
+    if task == "regression":
+        noise = rng.normal(0, 1.5, len(labels))
+        return (able * share * labels + noise)[:, None].astype(np.float32)
     logits = rng.normal(size=(len(labels), len(classes)))
+    if task == "multi":
+        logits += 2 * able * share * labels - 1
+        return -np.log1p(np.exp(-logits)).astype(np.float32)
     logits[np.arange(len(labels)), labels] += able * share
     return restricted(logits).astype(np.float32)
 
 
-def _run(arm, f, seed, subset_seed, size, found, labels, fold, subsets, classes):
+def _run(arm, f, seed, subset_seed, size, classes, fold):
     here = fold == f
-    clips = size * len(classes) if size else int((~here).sum() or len(here))
+    clips = size * classes if size else int((~here).sum() or len(here))
     run = {"fold": f, "seed": seed, "subset_seed": subset_seed, "per_class": size, "seconds": 1.5}
-    run["subsets"] = {
-        s: {"uar": _uar(part[here], labels[here])} for s, part in zip(subsets, found, strict=True)
-    }
+    run |= {"template": "{text} i am [MASK] .", "templates": {}}
     if arm != "zero_shot":
         selected = {"stage": "all", "step": 20, "lr": 1e-3, "validation": {"uar": 0.5, "loss": 1.0}}
         run |= {"train_clips": clips, "selected": selected, "history": []}
     return run
-
-
-def _uar(log_probs, labels):
-    there = ~np.isnan(log_probs[:, 0])
-    right = log_probs[there].argmax(-1) == labels[there]
-    return float(np.mean([right[labels[there] == label].mean() for label in np.unique(labels)]))
 
 
 def training(folder: Path, steps=range(10, 110, 10)) -> Path:

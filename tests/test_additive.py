@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from memobert_jax import additive, measures, scores
+from memobert_jax import additive, measures, tasks
 
 CLASSES = 4
+measure = tasks.single(CLASSES).measure
 
 
 def drawn(rng, *lead, clips=60):
@@ -23,8 +24,8 @@ def test_single_label_measures_are_those_of_scikit_learn():
     log_probs[1, 2, :7] = np.nan
     found = measured(additive.single_label(log_probs, labels))
     for run, subset in np.ndindex(2, 3):
-        expected = scores.measure(log_probs[run, subset], labels)
-        for name in scores.METRICS:
+        expected = measure(log_probs[run, subset], labels)
+        for name in tasks.single(2).metrics:
             assert found[name][run, subset] == pytest.approx(expected[name], abs=1e-12)
 
 
@@ -35,7 +36,7 @@ def test_a_class_that_is_absent_is_no_part_of_the_mean_recall_and_f1():
     found = measured(additive.single_label(log_probs, labels))
     expected = metrics.recall_score(labels, log_probs.argmax(-1), labels=[0, 1, 3], average="macro")
     assert found["uar"][0, 0] == pytest.approx(expected)
-    assert found["macro_f1"][0, 0] == pytest.approx(scores.measure(log_probs, labels)["macro_f1"])
+    assert found["macro_f1"][0, 0] == pytest.approx(measure(log_probs, labels)["macro_f1"])
 
 
 def test_weights_count_a_clip_as_often_as_they_say():
@@ -43,8 +44,8 @@ def test_weights_count_a_clip_as_often_as_they_say():
     terms = additive.single_label(log_probs, labels)
     times = np.random.default_rng(3).integers(0, 4, len(labels))
     found = terms.measures(times @ terms.values[0, 0])
-    expected = scores.measure(np.repeat(log_probs, times, 0), np.repeat(labels, times))
-    for name in scores.METRICS:
+    expected = measure(np.repeat(log_probs, times, 0), np.repeat(labels, times))
+    for name in tasks.single(2).metrics:
         assert found[name] == pytest.approx(expected[name])
 
 
@@ -106,3 +107,14 @@ def test_regression_measures_are_those_of_scipy_far_from_zero_too():
 def test_any_decision_has_an_accuracy():
     found = measured(additive.right(np.array([1, 0, 1, np.nan])))
     assert found["accuracy"][0, 0] == pytest.approx(2 / 3)
+
+
+def test_what_is_behind_the_classes_is_a_wrong_answer_and_no_class():
+    log_probs = np.log(np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6], [0.1, 0.8, 0.1]]))
+    labels = np.array([0, 1, 1])
+    terms = additive.single_label(log_probs, labels, classes=2)
+    assert terms.values.shape[-1] == 6
+    found = terms.measures(terms.values.sum(2))
+    assert found["uar"] == pytest.approx((1 + 1 / 2) / 2)
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import report_kit as kit
 
-from memobert_jax import scores
-from memobert_jax.report import findings, page, plots, runs, wording
+from memobert_jax.report import answers, findings, page, plots, runs, wording
 from memobert_jax.report.__main__ import report
 
 
@@ -152,8 +151,8 @@ def test_the_headline_differs_from_the_measures_of_the_runs(folder):
     rows = {row["arm"]: row for row in findings.headline(e)}
     for arm in e.arms:
         found = e.scores[arm][e.largest(arm)]
-        each = [scores.measure(run[e.subsets.index("TFS")], e.labels) for run in found.values()]
-        for name in scores.METRICS:
+        each = [e.task.measure(run[e.subsets.index("TFS")], e.labels) for run in found.values()]
+        for name in e.task.metrics:
             expected = np.mean([one[name] for one in each])
             assert rows[arm]["cells"][name]["value"] == pytest.approx(expected)
         by_fold = [
@@ -202,7 +201,7 @@ def test_what_is_near_guessing_is_shaded_like_what_is_far_from_it(tmp_path):
 
 def test_confusion_is_not_the_share_of_the_true_class(folder):
     e = runs.read(folder / "scores", "scores")
-    found = np.array(findings.confusion(e)["arms"]["prompt"])
+    found = np.array(answers.confusion(e)["arms"]["prompt"])
     np.testing.assert_allclose(found.sum(1), 1)
     uar = findings.intervals(e, "prompt", 0)["uar"]["TFS"]["value"]
     assert np.diag(found).mean() == pytest.approx(uar)
@@ -304,7 +303,7 @@ def test_a_folder_that_is_nothing_is_not_refused_by_name(tmp_path):
 def test_results_of_format_1_are_not_refused(tmp_path):
     folder = edited(kit.evaluation(tmp_path / "a", sizes=(4,)), format=1)
     refused(
-        folder, ValueError, "is of format 1; the report reads format 2", "memobert_jax.evaluate"
+        folder, ValueError, "is of format 1; the report reads format 3", "memobert_jax.evaluate"
     )
 
 
@@ -328,11 +327,11 @@ def test_files_that_are_not_of_one_evaluation_are_not_refused(tmp_path):
     refused(tmp_path / "g", ValueError, "is not JSON")
     refused(edited(fresh("h"), arms={}), ValueError, "has no arm")
     refused(arrays(fresh("i"), ids=np.array(["one"] * 96)), ValueError, "scored in two folds")
-    refused(arrays(fresh("j"), labels=np.zeros((96, 4), np.int32)), ValueError, "several labels")
+    refused(arrays(fresh("j"), labels=np.zeros((96, 4), np.int32)), ValueError, "of task single")
     (fresh("k") / "scores.npz").write_bytes(b"PK\x03\x04 cut")
     refused(tmp_path / "k", ValueError, "scores.npz cannot be read")
-    (fresh("l") / "results.json").write_text('{"format": 2, "arms": {}}')
-    refused(tmp_path / "l", ValueError, "has no checkpoint, protocol, scored_part")
+    (fresh("l") / "results.json").write_text('{"format": 3, "arms": {}}')
+    refused(tmp_path / "l", ValueError, "has no task, checkpoint, protocol")
 
 
 def test_runs_and_datasets_without_content_are_not_refused(tmp_path):

@@ -31,10 +31,40 @@ def written(tmp_path_factory):
     return out / "report.html", arms + 2 * (subsets + arms + 1) + 2
 
 
+LABELS = tuple(f"label number {n}" for n in range(28))
+
+
+@pytest.fixture(scope="module")
+def other_tasks(tmp_path_factory):
+    """Task -> (page, its plots): 28 labels of texts without speakers, and a value."""
+    out = tmp_path_factory.mktemp("tasks")
+    of = {"subsets": ("T",), "classes": LABELS, "named": False, "folds": 1, "sizes": (0,)}
+    kit.evaluation(out / "multi", task="multi", per_speaker=40, **of)
+    value = {arm: able for arm, able in kit.SKILL.items() if arm in ("head", "random_init")}
+    kit.evaluation(out / "regression", task="regression", skill=value, frame_loss=(0, 0.5, 0.9))
+    for task in ("multi", "regression"):
+        report([str(out / task)], out / f"{task}.html")
+    arms, subsets = len(kit.SKILL), len(kit.SUBSETS)
+    return {
+        "multi": (out / "multi.html", arms),
+        "regression": (out / "regression.html", subsets + 1 + len(value) + 1),
+    }
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 800, 1600])
 def test_the_page_is_broken_in_a_browser(tab, written, width, scheme):
-    path, plots = written
+    _sound(tab, *written, width, scheme)
+
+
+@pytest.mark.parametrize("task", ["multi", "regression"])
+@pytest.mark.parametrize("width", [360, 1600])
+def test_the_page_of_another_task_is_broken_in_a_browser(tab, other_tasks, width, task):
+    _sound(tab, *other_tasks[task], width, "light")
+
+
+def _sound(tab, path, plots, width, scheme):
+    tab.requests.clear()
     found = tab.look(path, width, scheme)
     assert tab.errors == []
     assert {url for url in tab.requests if not url.startswith("about:")} == {path.as_uri()}

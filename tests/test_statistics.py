@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from memobert_jax import additive, scores, statistics
+from memobert_jax import additive, statistics, tasks
 
+measure = tasks.single(3).measure
 SUBSETS = ("T", "S", "TS")
 CLIPS = 120
 SPEAKERS = np.array([f"s{i % 8}" for i in range(CLIPS)])
@@ -30,9 +31,9 @@ def terms(log_probs):
 def test_values_are_means_over_the_runs_and_lie_inside_their_intervals():
     log_probs = arm(0)
     found = statistics.intervals(terms(log_probs), SPEAKERS, SUBSETS)
-    assert set(found) == set(scores.METRICS)
+    assert set(found) == set(tasks.single(2).metrics)
     for s, subset in enumerate(SUBSETS):
-        runs = [scores.measure(log_probs[run, s], LABELS)["uar"] for run in range(2)]
+        runs = [measure(log_probs[run, s], LABELS)["uar"] for run in range(2)]
         cell = found["uar"][subset]
         assert cell["value"] == pytest.approx(np.mean(runs))
         assert cell["low"] < cell["value"] < cell["high"]
@@ -127,7 +128,7 @@ def test_arms_are_compared_on_the_clips_that_every_run_of_both_scored():
     cell = statistics.paired(terms(one), terms(other), SPEAKERS, SUBSETS)["uar"]["T"]
     assert (cell["clips"], cell["left_out"]) == (CLIPS - 25, 25)
     for name, log_probs in (("first", one), ("second", other)):
-        runs = [scores.measure(run[0, 25:], LABELS[25:])["uar"] for run in log_probs]
+        runs = [measure(run[0, 25:], LABELS[25:])["uar"] for run in log_probs]
         assert cell[name] == pytest.approx(np.mean(runs))
 
 
@@ -138,7 +139,7 @@ def test_an_arm_of_one_run_is_compared_with_each_run_of_the_other():
         one, repeated, SPEAKERS, SUBSETS
     )
     assert statistics.paired(other, one, SPEAKERS, SUBSETS)["uar"]["T"]["first"] == pytest.approx(
-        scores.measure(arm(15, runs=1)[0, 0], LABELS)["uar"]
+        measure(arm(15, runs=1)[0, 0], LABELS)["uar"]
     )
 
 
@@ -165,7 +166,7 @@ def test_each_speaker_is_measured_alone_and_clips_without_one_are_counted():
     assert cell["groups"]["s7"] is None
     assert cell["n"] == 7
     own = speakers == "s3"
-    runs = [scores.measure(run[0, own], LABELS[own])["uar"] for run in log_probs]
+    runs = [measure(run[0, own], LABELS[own])["uar"] for run in log_probs]
     assert cell["groups"]["s3"] == pytest.approx(np.mean(runs))
     known = [value for value in cell["groups"].values() if value is not None]
     assert (cell["mean"], cell["sd"]) == pytest.approx((np.mean(known), np.std(known, ddof=1)))
@@ -183,7 +184,7 @@ def test_folds_are_groups_by_number():
 def test_the_spread_over_runs_is_that_of_a_sample():
     log_probs = arm(18, runs=3)
     cell = statistics.over_runs(terms(log_probs), SUBSETS)["accuracy"]["S"]
-    runs = [scores.measure(run[1], LABELS)["accuracy"] for run in log_probs]
+    runs = [measure(run[1], LABELS)["accuracy"] for run in log_probs]
     assert (cell["mean"], cell["sd"]) == pytest.approx((np.mean(runs), np.std(runs, ddof=1)))
     assert cell["n"] == 3
     assert statistics.over_runs(terms(log_probs[:1]), SUBSETS)["uar"]["T"]["sd"] is None

@@ -1,12 +1,12 @@
 """Two or more evaluations of one protocol beside each other, on the same clips."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from memobert_jax import additive, statistics
-from memobert_jax.report import findings
+from memobert_jax import statistics
+from memobert_jax.report import findings, plots, svg, wording
 from memobert_jax.report.evaluation import Evaluation
 
 
@@ -41,6 +41,11 @@ def _protocol(e: Evaluation) -> str:
 
 
 def _check_clips(first: Evaluation, other: Evaluation) -> None:
+    if first.results["task"] != other.results["task"]:
+        raise ValueError(
+            f"{other.path} is of task {other.results['task']}, {first.path} of task "
+            f"{first.results['task']}: compare evaluations of one target"
+        )
     if first.classes != other.classes:
         raise ValueError(
             f"{other.path} has the classes {', '.join(other.classes)}, {first.path} has "
@@ -54,7 +59,8 @@ def _check_clips(first: Evaluation, other: Evaluation) -> None:
     here, there = places(first, other)
     if not len(here):
         raise ValueError(f"{other.path} and {first.path} have no scored clip in common")
-    differ = np.flatnonzero(first.labels[here] != other.labels[there])
+    unequal = first.labels[here] != other.labels[there]
+    differ = np.flatnonzero(unequal.reshape(len(unequal), -1).any(-1))
     if len(differ):
         clip = str(first.ids[here][differ[0]])
         raise ValueError(
@@ -94,8 +100,7 @@ def pair(first: Evaluation, other: Evaluation, arm: str) -> dict[str, Any]:
     terms = []
     for e, size, chosen, clips in zip((first, other), sizes, keys, at, strict=True):
         rows = [e.subsets.index(subset) for subset in subsets]
-        scored = e.stacked(arm, size, chosen)[:, rows][:, :, clips]
-        terms.append(additive.single_label(scored, e.labels[clips]))
+        terms.append(e.terms(arm, size, chosen, clips, rows))
     found = statistics.paired(terms[1], terms[0], first.speakers[at[0]], subsets)
     return {
         "found": found,
@@ -104,3 +109,50 @@ def pair(first: Evaluation, other: Evaluation, arm: str) -> dict[str, Any]:
         "size": sizes[0],
         "runs": len(keys[0]),
     }
+
+
+def compared(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """Every evaluation beside the first, arm by arm.
+
+    Raises:
+      ValueError: if they do not compare (`check`).
+    """
+    check(evaluations)
+    first, *others = evaluations
+    styles = {other.label: svg.STYLES[i % len(svg.STYLES)] for i, other in enumerate(others)}
+    names = dict.fromkeys(arm for e in evaluations for arm in e.arms)
+    every = {arm: {other.label: pair(first, other, arm) for other in others} for arm in names}
+    reach = _reach([one for pairs in every.values() for one in pairs.values()], first.main)
+    arms = []
+    for arm, pairs in every.items():
+        rows: dict[str, list] = {}
+        for label, found in pairs.items():
+            for subset in found.get("subsets", ()):
+                cell = found["found"][first.main][subset]
+                if cell["value"] is not None:
+                    rows.setdefault(subset, []).append((styles[label], cell))
+        figure = None
+        if rows:
+            title = wording.arm(arm)
+            label = f"Difference in {first.title} to {first.label} by modalities: {title}"
+            figure = plots.differences(f"compare-{arm}", label, title, rows, reach, first.title)
+        arms.append({"arm": arm, "pairs": pairs, "svg": figure})
+    clips = {other.label: len(places(first, other)[0]) for other in others}
+    keys = {label: svg.key(style) for label, style in styles.items()}
+    made = [one for row in arms for one in row["pairs"].values() if "found" in one]
+    return {
+        "first": first,
+        "arms": arms,
+        "clips": clips,
+        "keys": keys,
+        "cells": [one["found"][first.main][one["whole"]] for one in made],
+        "measures": wording.MEASURES[first.task.name],
+        "stamped": [other.label for other in others if other.stamp],
+    }
+
+
+def _reach(pairs: Sequence[Mapping[str, Any]], main: str) -> float:
+    """Points that no difference in the main measure and no interval exceeds, to either side."""
+    cells = [cell for pair in pairs if "found" in pair for cell in pair["found"][main].values()]
+    ends = [abs(cell[end] or 0.0) for cell in cells for end in ("value", "low", "high")]
+    return 100 * 1.08 * max(ends, default=0.0) or 1.0

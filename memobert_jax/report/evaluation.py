@@ -1,4 +1,4 @@
-"""An output folder of `evaluate`: results.json and the log-probabilities in scores.npz."""
+"""An output folder of `evaluate`: results.json, and what every clip was given in scores.npz."""
 
 import dataclasses
 import functools
@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memobert_jax import additive
+from memobert_jax import additive, scores, tasks
 
-FORMAT = 2
+FORMAT = 3
 """Of results.json."""
 RESULTS, SCORES = "results.json", "scores.npz"
-ENTRIES = ("checkpoint", "protocol", "scored_part", "chance", "warnings", "arms")
+ENTRIES = ("task", "checkpoint", "protocol", "scored_part", "chance", "warnings", "arms")
 ARRAYS = ("ids", "labels", "speakers", "genders", "fold", "subsets", "classes")
+OTHER = "another word"
+"""What the last output is where a prompt was scored against the whole vocabulary."""
 
 
 class Key(NamedTuple):
@@ -33,10 +35,13 @@ class Evaluation:
     Attributes:
       label: how the report calls it.
       results: results.json; stamp: of it, or of scores.npz, "" where nothing is amiss.
-      ids, speakers, genders: str [clips]; labels, fold: i32 [clips], of every clip that is scored.
+      ids, speakers, genders: str [clips]; fold: i32 [clips], of every clip that is scored.
+      labels: i32 [clips] classes, i32 [clips, labels] of 0 and 1, or f32 [clips] values.
       subsets, classes: names, in the order of the arrays.
       scores: arm -> size of the training part (`per_class`, None where nothing is fitted) ->
-        Key -> log-probabilities f32 [subsets, clips, classes], pooled over the folds.
+        Key -> outputs f32 [subsets, clips, outputs], pooled over the folds: log-probabilities of
+        the classes, and of OTHER where that counts, or values.
+      thresholds: as `scores`, f64 [clips, labels], those of the fold of each clip; empty without.
     """
 
     label: str
@@ -51,6 +56,34 @@ class Evaluation:
     subsets: tuple[str, ...]
     classes: tuple[str, ...]
     scores: Mapping[str, Mapping[Any, Mapping[Key, np.ndarray]]]
+    thresholds: Mapping[str, Mapping[Any, Mapping[Key, np.ndarray]]]
+
+    @property
+    def task(self) -> tasks.Task:
+        """What is scored by what."""
+        name = self.results["task"]
+        kinds = {"multi": tasks.MULTI, "regression": tasks.REGRESSION}
+        return kinds.get(name) or tasks.single(len(self.classes))
+
+    @property
+    def main(self) -> str:
+        """The measure that is spoken of first."""
+        return self.task.main
+
+    @property
+    def title(self) -> str:
+        """What that measure is called."""
+        return scores.TITLES[self.main]
+
+    @property
+    def unit(self) -> str:
+        """What its numbers are in."""
+        return "\u00d7 100" if self.task.name == "regression" else "%"
+
+    @property
+    def chance(self) -> float | None:
+        """The main measure of guessing, None where that is nothing to compare with."""
+        return self.results["chance"]
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -89,13 +122,26 @@ class Evaluation:
         return self.sizes(arm)[-1]
 
     def stacked(self, arm: str, size: Any, keys: Sequence[Key] | None = None) -> np.ndarray:
-        """Log-probabilities f32 [runs, subsets, clips, classes]."""
+        """Outputs f32 [runs, subsets, clips, outputs]."""
         found = self.scores[arm][size]
         return np.stack([found[key] for key in (found if keys is None else keys)])
 
-    def terms(self, arm: str, size: Any) -> additive.Terms:
-        """What the statistics take, of all runs of an arm with a size."""
-        return additive.single_label(self.stacked(arm, size), self.labels)
+    def terms(
+        self,
+        arm: str,
+        size: Any,
+        keys: Sequence[Key] | None = None,
+        clips: Any = slice(None),
+        subsets: Any = slice(None),
+    ) -> additive.Terms:
+        """What the statistics take, of the runs of an arm with a size; by default of all of them
+        and of all clips and subsets."""
+        outputs, cuts = self.stacked(arm, size, keys)[:, subsets][:, :, clips], None
+        if self.task.thresholds:
+            found = self.thresholds[arm][size]
+            cuts = np.stack([found[key] for key in (found if keys is None else keys)])
+            cuts = cuts[:, None, clips]
+        return self.task.terms(outputs, self.labels[clips], cuts)
 
 
 def read(path: Path, label: str) -> Evaluation:
@@ -124,10 +170,6 @@ def read(path: Path, label: str) -> Evaluation:
         raise ValueError(f"{path / SCORES} cannot be read: {error}; run evaluate again") from error
     if lacking := [name for name in ARRAYS if name not in arrays]:
         raise ValueError(f"{path / SCORES} has no {', '.join(lacking)}; run evaluate again")
-    if arrays["labels"].ndim != 1:
-        raise ValueError(
-            f"{path / SCORES}: several labels a clip; the report knows one label a clip so far"
-        )
     evaluation = Evaluation(
         label=label,
         path=path,
@@ -136,6 +178,7 @@ def read(path: Path, label: str) -> Evaluation:
         **{name: arrays[name] for name in ARRAYS[:5]},
         **{name: tuple(arrays[name].tolist()) for name in ARRAYS[5:]},
         scores=_scores(path, results, arrays),
+        thresholds=_thresholds(results, arrays["fold"]),
     )
     _check(evaluation, path)
     return evaluation
@@ -157,18 +200,44 @@ def _scores(path: Path, results: Mapping[str, Any], arrays: Mapping[str, np.ndar
     return out
 
 
+def _thresholds(results: Mapping[str, Any], fold: np.ndarray) -> dict:
+    """Those of every run, for each clip those of its fold; {} where the task has none."""
+    if results["task"] != "multi":
+        return {}
+    out: dict[str, dict[Any, dict[Key, np.ndarray]]] = {}
+    for arm, found in results["arms"].items():
+        for run in found["runs"]:
+            key, size = Key(run.get("seed"), run.get("subset_seed")), run.get("per_class")
+            cuts = np.array(run["thresholds"], np.float64)
+            blank = np.full((len(fold), len(cuts)), np.nan)
+            kept = out.setdefault(arm, {}).setdefault(size, {}).setdefault(key, blank)
+            kept[fold == run["fold"]] = cuts
+    return out
+
+
 def _check(evaluation: Evaluation, path: Path) -> None:
     """Raises ValueError unless all arrays are about the same clips, subsets and classes."""
-    clips = len(evaluation.ids)
+    clips, task = len(evaluation.ids), evaluation.results["task"]
+    if task not in scores.MAIN:
+        raise ValueError(
+            f"{path / RESULTS} has the task {task!r}; expected one of {[*scores.MAIN]}"
+        )
+    wanted = (clips, len(evaluation.classes)) if task == "multi" else (clips,)
+    if evaluation.labels.shape != wanted:
+        raise ValueError(
+            f"{path / SCORES}: labels have the shape {evaluation.labels.shape}; expected {wanted} "
+            f"of task {task}"
+        )
     for name in ARRAYS[:5]:
         if len(getattr(evaluation, name)) != clips or not clips:
             raise ValueError(f"{path / SCORES}: {name} does not name each of {clips} clips once")
     if len(np.unique(evaluation.ids)) < clips:
         raise ValueError(f"{path / SCORES}: a clip is scored in two folds; test each clip once")
     shape = (len(evaluation.subsets), clips, len(evaluation.classes))
+    more = (*shape[:2], shape[2] + (task == "single"))
     for arm, sizes in evaluation.scores.items():
         for array in (array for found in sizes.values() for array in found.values()):
-            if array.shape != shape:
+            if array.shape not in (shape, more):
                 raise ValueError(
                     f"{path / SCORES}: scores of {arm} have shape {array.shape}; expected "
                     f"[subsets, clips, classes] = {shape}"

@@ -1,4 +1,4 @@
-"""The numbers of one evaluation that a report shows, from its log-probabilities.
+"""The numbers of one evaluation that a report shows, from what every clip was given.
 
 Everything is measured on the clips of all folds together, each from the fold that tests it. Where
 an arm was fitted on several sizes of the training part, tables are about the largest.
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import additive, measures, resampling, statistics
+from memobert_jax import resampling, statistics
 from memobert_jax.report import wording
 from memobert_jax.report.evaluation import Evaluation, Key
 
@@ -92,18 +92,18 @@ def contrasts(e: Evaluation) -> list[dict[str, Any]]:
             what = "seed" if sizes else "size of the training part"
             rows.append({"other": other, "why": f"no {what} in common"})
             continue
-        arms = zip((e.focus, other), sizes, keys, strict=True)
-        pair = [additive.single_label(e.stacked(*arm), e.labels) for arm in arms]
+        pair = [e.terms(*arm) for arm in zip((e.focus, other), sizes, keys, strict=True)]
         found = statistics.paired(*pair, e.speakers, e.subsets)
-        rows.append({"other": other, "cell": found["uar"][e.whole], "sizes": sizes})
+        rows.append({"other": other, "cell": found[e.main][e.whole], "sizes": sizes})
     return rows
 
 
 def subsets(e: Evaluation) -> dict[str, Any]:
-    """`columns`, and `rows`: arm -> a cell of UAR for each, with `at_chance` and `shade` in 0-1."""
+    """`columns`, and `rows`: arm -> a cell of the main measure for each, with `at_chance` and
+    `shade` in 0-1."""
     columns = [*e.subsets, "mean"] if len(e.subsets) > 1 else list(e.subsets)
-    chance = e.results["chance"]
-    rows = {arm: intervals(e, arm, e.largest(arm))["uar"] for arm in e.arms}
+    chance = e.chance or 0.0
+    rows = {arm: intervals(e, arm, e.largest(arm))[e.main] for arm in e.arms}
     values = [row[c]["value"] for row in rows.values() for c in columns]
     top = max((value for value in values if value is not None), default=1.0)
     room = max(top - chance, _LIGHTEST)
@@ -111,7 +111,7 @@ def subsets(e: Evaluation) -> dict[str, Any]:
     def cell(found: Mapping[str, Any]) -> dict[str, Any]:
         value, low = found["value"], found["low"]
         shade = 0.0 if value is None else float(np.clip((value - chance) / room, 0, 1))
-        near = low is not None and low <= chance
+        near = low is not None and low <= chance and e.chance is not None
         return {**found, "shade": shade, "at_chance": near}
 
     return {
@@ -120,41 +120,13 @@ def subsets(e: Evaluation) -> dict[str, Any]:
     }
 
 
-def confusion(e: Evaluation) -> dict[str, Any]:
-    """Arm -> share [true, predicted] of the clips of a class, mean over the runs; None for a class
-    without scored clips. `clips`: how many each class has."""
-    classes, at = len(e.classes), e.subsets.index(e.whole)
-    out: dict[str, Any] = {}
-    for arm in e.arms:
-        total = np.zeros((classes, classes))
-        for run in e.stacked(arm, e.largest(arm))[:, at]:
-            there = ~np.isnan(run[:, 0])
-            said = run[there].argmax(-1)
-            np.add.at(total, (e.labels[there], said), 1)
-        out[arm] = [
-            [None if not row.sum() else float(value / row.sum()) for value in row] for row in total
-        ]
-    clips = np.bincount(e.labels, minlength=classes).tolist()
-    return {"arms": out, "clips": dict(zip(e.classes, clips, strict=True))}
-
-
-def calibration(e: Evaluation) -> dict[str, dict[str, Any]]:
-    """Arm -> `measures.calibration` of the answers of all its runs, with all modalities."""
-    at = e.subsets.index(e.whole)
-    out = {}
-    for arm in e.arms:
-        runs = e.stacked(arm, e.largest(arm))[:, at]
-        labels = np.tile(e.labels, len(runs))
-        out[arm] = measures.calibration(runs.reshape(-1, runs.shape[-1]), labels)
-    return out
-
-
 def groups(e: Evaluation, names: np.ndarray) -> dict[str, Any]:
-    """Arm -> UAR of each speaker or gender by itself; `clips` of each; `without`, clips of none."""
+    """Arm -> the main measure of each speaker or gender by itself; `clips` of each; `without`,
+    clips of none."""
     arms, without = {}, 0
     for arm in e.arms:
         found = statistics.over_groups(e.terms(arm, e.largest(arm)), names, e.subsets)
-        arms[arm] = found["measures"]["uar"][e.whole]["groups"]
+        arms[arm] = found["measures"][e.main][e.whole]["groups"]
         without = max(without, found["without_group"])
     kept, clips = np.unique(names[names != ""], return_counts=True)
     return {

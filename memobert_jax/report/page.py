@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memobert_jax.report import sections, wording
+from memobert_jax.report import backdrop, comparison, sections, wording
 from memobert_jax.report.evaluation import Evaluation
 from memobert_jax.report.runs import Dataset, Training
 
@@ -43,13 +43,12 @@ def render(
     environment.globals |= {"span": wording.span, "count": wording.count}
     return environment.get_template("page.html").render(
         title=title(found),
-        comparison=sections.compared(evaluations) if compare else None,
+        comparison=comparison.compared(evaluations) if compare else None,
         evaluations=_each(sections.evaluation, evaluations, "e"),
-        trainings=_each(sections.training, kinds[Training], "t"),
-        datasets=_each(sections.dataset, kinds[Dataset], "d"),
+        trainings=_each(backdrop.training, kinds[Training], "t"),
+        datasets=_each(backdrop.dataset, kinds[Dataset], "d"),
         stamps=[(e.label, e.stamp) for e in evaluations if e.stamp],
         command=command,
-        measures=wording.MEASURES,
     )
 
 

@@ -49,27 +49,60 @@ def few_shot(
     title: str,
     series: Sequence[Series],
     levels: Sequence[tuple[Style, float]],
-    chance: float,
+    chance: float | None,
     ticks: Mapping[float, str],
     top: float,
+    what: str,
 ) -> str:
-    """UAR in % up to `top`, against labelled clips of each class on a log scale; `levels` are those
-    of arms that are fitted on none."""
+    """A measure, times 100 and up to `top`, against labelled clips on a log scale; `levels` are
+    those of arms that are fitted on none; `what` the clips are."""
 
     def paint(axis: Any) -> None:
         axis.set_xscale("log", base=2)
         for style, value in levels:
             axis.axhline(value, color=style.colour, linestyle=style.dash, linewidth=1.2)
-        axis.axhline(chance, color=MUTED, linewidth=0.8, linestyle=FAINT)
+        if chance is not None:
+            axis.axhline(chance, color=MUTED, linewidth=0.8, linestyle=FAINT)
         for one in series:
             _line(axis, one)
-        axis.set(title=title, ylim=(0, top), xlabel="labelled clips of each class")
+        axis.set(title=title, ylim=(0, top), xlabel=what)
         shown = _spaced(ticks)
         axis.set_xticks(list(shown), list(shown.values()))
         axis.set_xticks([], minor=True)
         axis.grid(axis="y")
 
     return draw(name, label, 220, paint)
+
+
+def lossy(name: str, label: str, series: Sequence[Series], chance: float | None, top: float) -> str:
+    """A measure, times 100 and up to `top`, against the share of the frames that is lost, in %."""
+
+    def paint(axis: Any) -> None:
+        if chance is not None:
+            axis.axhline(chance, color=MUTED, linewidth=0.8, linestyle=FAINT)
+        for one in series:
+            _line(axis, one)
+        axis.set(xlim=(0, 100), ylim=(0, top), xlabel="frames of face and speech lost, %")
+        axis.set_xticks([0, 25, 50, 75, 100])
+        axis.grid(axis="y")
+
+    return draw(name, label, 240, paint)
+
+
+def scatter(name: str, label: str, title: str, true: np.ndarray, predicted: np.ndarray) -> str:
+    """Predicted against true values, a dot a clip."""
+
+    def paint(axis: Any) -> None:
+        ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
+        axis.plot(ends, ends, color=MUTED, linewidth=0.8, linestyle=FAINT)
+        size = float(np.clip(2000 / len(true), 2, 18))
+        axis.scatter(
+            true, predicted, s=size, color=ACCENT, alpha=0.5, linewidth=0, rasterized=False
+        )
+        axis.set(title=title, xlabel="true", ylabel="predicted")
+        axis.grid()
+
+    return draw(name, label, 260, paint)
 
 
 def _spaced(ticks: Mapping[float, str]) -> dict[float, str]:
@@ -104,12 +137,19 @@ def reliability(name: str, label: str, title: str, bins: Sequence[Mapping[str, A
 
 
 def strips(
-    name: str, label: str, rows: Mapping[str, tuple[Sequence[float], Sequence[bool]]], chance: float
+    name: str,
+    label: str,
+    rows: Mapping[str, tuple[Sequence[float], Sequence[bool]]],
+    chance: float | None,
+    measure: str,
 ) -> str:
-    """A dot a speaker, a row an arm: (UAR in % [speakers], whether the dot is filled)."""
+    """A dot a speaker, a row an arm: (measure times 100 [speakers], whether the dot is filled)."""
+    found = np.concatenate([np.array(values, float) for values, _ in rows.values()])
+    lowest = min([0.0, *found[~np.isnan(found)]])
 
     def paint(axis: Any) -> None:
-        axis.axvline(chance, color=MUTED, linewidth=0.8, linestyle=FAINT)
+        if chance is not None:
+            axis.axvline(chance, color=MUTED, linewidth=0.8, linestyle=FAINT)
         for place, (values, filled) in enumerate(rows.values()):
             values, filled = np.array(values, float), np.array(filled, bool)
             at = place + _apart(values)
@@ -124,7 +164,7 @@ def strips(
                 axis.vlines(mean, place - 0.36, place + 0.36, color=INK, linewidth=1.8, zorder=4)
         axis.set_yticks(range(len(rows)), list(rows))
         axis.tick_params(axis="y", length=0, labelcolor=INK)
-        axis.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel="UAR of a speaker, %")
+        axis.set(xlim=(lowest, 100), ylim=(len(rows) - 0.5, -0.5), xlabel=measure)
         axis.spines["left"].set_visible(False)
         axis.grid(axis="x")
 
@@ -144,71 +184,13 @@ def _apart(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def losses(
-    name: str,
-    label: str,
-    title: str,
-    train: tuple[Sequence[int], Sequence[float]] | None,
-    heldout: tuple[Sequence[int], Sequence[float]] | None,
-    trivial: Mapping[str, float],
-) -> str:
-    """Losses of one objective against the step, and those of predictors that learn nothing."""
-
-    def paint(axis: Any) -> None:
-        top = _top(train, heldout, trivial)
-        for value in trivial.values():
-            axis.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-        ends = (heldout or train or ((), (0.0,)))[1][-1]
-        for value, names in _together(trivial, top / 14).items():
-            axis.annotate(
-                names, (1, value), xycoords=axis.get_yaxis_transform(), ha="right",
-                va="top" if ends > value else "bottom", color=MUTED, fontsize=7.5,
-            )  # fmt: skip
-        if train:
-            axis.plot(*train, color=MUTED, linewidth=1.0, alpha=0.8)
-        if heldout:
-            mark = "o" if len(heldout[0]) < 25 else None
-            axis.plot(*heldout, color=ACCENT, linewidth=1.7, marker=mark, markersize=3.5)
-        axis.set(title=title, xlabel="step")
-        axis.set_ylim(0, top)
-        axis.grid(axis="y")
-        axis.xaxis.set_major_locator(_few_ticks())
-
-    return draw(name, label, 210, paint)
-
-
-def _top(train: Any, heldout: Any, trivial: Mapping[str, float]) -> float:
-    """Where the axis ends: the first losses of training may lie beyond, so that the rest shows."""
-    highest = [*trivial.values()]
-    highest += [max(heldout[1])] if heldout else []
-    highest += [float(np.quantile(train[1], 0.95))] if train else []
-    return 1.15 * max(highest) or 1.0
-
-
-def _together(trivial: Mapping[str, float], apart: float) -> dict[float, str]:
-    """Value -> names of the predictors that lie there, or so near that their names would touch."""
-    out: dict[float, str] = {}
-    for predictor, value in sorted(trivial.items(), key=lambda item: item[1]):
-        near = next((place for place in out if value - place < apart), None)
-        if near is None:
-            out[value] = predictor
-        else:
-            out[value] = f"{out.pop(near)}, {predictor}"
-    return out
-
-
-def _few_ticks():
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=4, integer=True)
-
-
 def differences(
     name: str,
     label: str,
     title: str,
     rows: Mapping[str, Sequence[tuple[Style, Mapping[str, Any]]]],
     reach: float,
+    measure: str,
 ) -> str:
     """A row a subset: differences up to `reach` points, with their intervals, beside the line of no
     change."""
@@ -229,7 +211,7 @@ def differences(
                 )  # fmt: skip
         axis.set_yticks(range(len(rows)), list(rows))
         axis.tick_params(axis="y", length=0, labelcolor=INK)
-        axis.set(title=title, xlabel="difference in UAR, points")
+        axis.set(title=title, xlabel=f"difference in {measure}, points")
         axis.set(xlim=(-reach, reach), ylim=(len(rows) - 0.5, -0.5))
         axis.spines["left"].set_visible(False)
         axis.grid(axis="x")

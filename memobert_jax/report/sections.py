@@ -1,16 +1,13 @@
-"""What the templates show: numbers of `findings` and `comparison` in rows, and the figures."""
+"""What the templates show: an evaluation in rows, and the figures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from memobert_jax import metrics
-from memobert_jax.media import ledger
-from memobert_jax.report import comparison, findings, plots, svg, wording
+from memobert_jax.report import answers, findings, plots, svg, wording
 from memobert_jax.report.evaluation import Evaluation
-from memobert_jax.report.runs import Dataset, Training
 
 
 def evaluation(e: Evaluation, name: str) -> dict[str, Any]:
@@ -25,8 +22,15 @@ def evaluation(e: Evaluation, name: str) -> dict[str, Any]:
         "contrasts": findings.contrasts(e),
         "few_shot": few_shot(e, name, styles),
         "subsets": findings.subsets(e),
-        "confusion": findings.confusion(e),
+        "references": answers.references(e),
+        "templates": answers.templates(e),
+        "lossy": _lossy(e, name, styles),
+        "confusion": answers.confusion(e),
+        "labels": answers.labels(e),
+        "scatter": _scatter(e, name),
         "calibration": _calibration(e, name),
+        "measures": wording.MEASURES[e.task.name],
+        "meaning": wording.MEANINGS[e.task.name].format(n=len(e.classes)),
         "speakers": _speakers(e, name, speakers),
         "genders": genders,
         "coverage": findings.coverage(e),
@@ -49,29 +53,65 @@ def few_shot(e: Evaluation, name: str, styles: Mapping[str, svg.Style]) -> list[
         ticks |= {_each(e, arm, size): wording.tick(size) for size in sizes}
     if len(ticks) < 2:
         return None
-    chance, top = 100 * e.results["chance"], _top(e)
+    chance, top = _chance(e), _top(e)
+    several = e.task.name != "regression"
+    what = "labelled clips of each class" if several else "labelled clips"
     figures = []
     for subset in [e.whole, *(s for s in e.subsets if s != e.whole)]:
         series, levels = [], []
         for arm, style in styles.items():
             if None in e.scores[arm]:
-                level = findings.intervals(e, arm, None)["uar"][subset]["value"]
+                level = findings.intervals(e, arm, None)[e.main][subset]["value"]
                 levels += [] if level is None else [(style, 100 * level)]
             else:
                 series.append(_curve(e, arm, subset, style))
-        label = f"UAR against labelled clips of each class, with {wording.modalities(subset)}"
+        label = f"{e.title} against {what}, with {wording.modalities(subset)}"
         at, title = f"{name}-few-{subset}", wording.modalities(subset)
-        figures.append(plots.few_shot(at, label, title, series, levels, chance, ticks, top))
+        figures.append(plots.few_shot(at, label, title, series, levels, chance, ticks, top, what))
+    return figures
+
+
+def _chance(e: Evaluation) -> float | None:
+    return None if e.chance is None else 100 * e.chance
+
+
+def _lossy(e: Evaluation, name: str, styles: Mapping[str, svg.Style]) -> str | None:
+    """A curve for each arm over the share of the frames that is lost; None where none was tried."""
+    found = answers.frame_loss(e)
+    if not found:
+        return None
+    series = []
+    for arm, points in found.items():
+        mean, sd = (np.array([p[key] if p[key] is not None else np.nan for _, p in points])
+                    for key in ("mean", "sd"))  # fmt: skip
+        band = 100 * (mean - sd), 100 * (mean + sd)
+        series.append(plots.Series(styles[arm], [100 * s for s, _ in points], 100 * mean, *band))
+    label = f"{e.title} against the share of the frames that is lost, a line an arm"
+    return plots.lossy(f"{name}-lossy", label, series, _chance(e), _top(e))
+
+
+def _scatter(e: Evaluation, name: str) -> list[str]:
+    """Predicted against true values, a figure an arm, mean over its runs; [] of other tasks."""
+    if e.task.name != "regression":
+        return []
+    at, figures = e.subsets.index(e.whole), []
+    for arm in e.arms:
+        said = e.stacked(arm, e.largest(arm))[:, at, :, 0].mean(0)
+        there = ~np.isnan(said) & ~np.isnan(e.labels)
+        title = wording.arm(arm)
+        label = f"Predicted against true values: {title}"
+        values = e.labels[there], said[there]
+        figures.append(plots.scatter(f"{name}-scatter-{arm}", label, title, *values))
     return figures
 
 
 def _top(e: Evaluation) -> float:
-    """The multiple of 20 % that no UAR and no interval exceeds."""
+    """The multiple of 20 % that no main measure and no interval exceeds."""
     cells = [
         cell
         for arm in e.arms
         for size in e.sizes(arm)
-        for cell in findings.intervals(e, arm, size)["uar"].values()
+        for cell in findings.intervals(e, arm, size)[e.main].values()
     ]
     most = max(cell[end] or 0.0 for cell in cells for end in ("value", "high"))
     return 20.0 * max(2, int(np.ceil(5 * most)))
@@ -84,7 +124,7 @@ def _each(e: Evaluation, arm: str, size: Any) -> float:
 
 def _curve(e: Evaluation, arm: str, subset: str, style: svg.Style) -> plots.Series:
     sizes = e.sizes(arm)
-    cells = [findings.intervals(e, arm, size)["uar"][subset] for size in sizes]
+    cells = [findings.intervals(e, arm, size)[e.main][subset] for size in sizes]
     values = [
         [np.nan if cell[end] is None else 100 * cell[end] for cell in cells]
         for end in ("value", "low", "high")
@@ -94,7 +134,7 @@ def _curve(e: Evaluation, arm: str, subset: str, style: svg.Style) -> plots.Seri
 
 def _calibration(e: Evaluation, name: str) -> list[dict[str, Any]]:
     out = []
-    for arm, found in findings.calibration(e).items():
+    for arm, found in answers.calibration(e).items():
         if not found["scored"]:
             continue
         title, runs = wording.arm(arm), len(e.scores[arm][e.largest(arm)])
@@ -105,7 +145,7 @@ def _calibration(e: Evaluation, name: str) -> list[dict[str, Any]]:
 
 
 def _speakers(e: Evaluation, name: str, found: dict[str, Any]) -> dict[str, Any] | None:
-    """The groups of `findings`, speakers by the UAR of the focus arm, with a figure of all arms."""
+    """The groups of `findings`, speakers by score of the focus arm, with a figure of all arms."""
     if not found["clips"]:
         return None
     gender = findings.gender_of(e)
@@ -118,8 +158,9 @@ def _speakers(e: Evaluation, name: str, found: dict[str, Any]) -> dict[str, Any]
         )
         for arm, values in found["arms"].items()
     }
-    label = "UAR of every speaker by itself, a row an arm"
-    figure = plots.strips(f"{name}-speakers", label, rows, 100 * e.results["chance"])
+    label = f"{e.title} of every speaker by itself, a row an arm"
+    measure = f"{e.title} of a speaker, {e.unit}"
+    figure = plots.strips(f"{name}-speakers", label, rows, _chance(e), measure)
     others = sorted({gender[s] for s in order} - {first, ""})
     return {**found, "order": order, "gender": gender, "svg": figure, "filled": first,
             "hollow": others}  # fmt: skip
@@ -134,8 +175,17 @@ def fine_print(e: Evaluation) -> dict[str, Any]:
         found = sorted({run[key] for run in runs if run.get(key) is not None})
         return ", ".join(map(str, found)) or "none"
 
-    checkpoint = r["checkpoint"]
+    checkpoint, cfg = r["checkpoint"], r.get("config", {})
+    prompt, fit = cfg.get("prompt", {}), cfg.get("fit", {})
+    templates = list(dict.fromkeys(run["template"] for run in runs if run.get("template")))
     pairs = {
+        "Predicted": f"{cfg.get('target', 'not recorded')}: {', '.join(e.classes)}",
+        "Template": " or ".join(templates),
+        "Label words": ", ".join(prompt.get("label_words", ()))
+        if e.task.name != "regression"
+        else "",
+        "Prompts are scored by": wording.SCORINGS.get(prompt.get("scoring"), ""),
+        "Fits see": ", ".join(fit.get("cases") or cfg.get("subsets", ())),
         "Protocol": f"{p['name']}, version {p['version']}",
         "Fingerprint": p["fingerprint"],
         "Rule": p.get("rule", ""),
@@ -156,104 +206,8 @@ def fine_print(e: Evaluation) -> dict[str, Any]:
     return {
         "pairs": {key: value for key, value in pairs.items() if value},
         "folds": p["folds"],
-        "parts": list(dict.fromkeys(part for fold in p["folds"] for part in fold["clips"])),
+        "parts": list(dict.fromkeys(part for fold in p["folds"] for part in fold["sizes"])),
         "views": r.get("views", {}),
         "runs": [(arm, run) for arm, found in r["arms"].items() for run in found["runs"]],
         "config": json.dumps(r.get("config", {}), indent=1),
     }
-
-
-def compared(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    """Every evaluation beside the first, arm by arm.
-
-    Raises:
-      ValueError: if they do not compare (`comparison.check`).
-    """
-    comparison.check(evaluations)
-    first, *others = evaluations
-    styles = {other.label: svg.STYLES[i % len(svg.STYLES)] for i, other in enumerate(others)}
-    names = dict.fromkeys(arm for e in evaluations for arm in e.arms)
-    every = {
-        arm: {other.label: comparison.pair(first, other, arm) for other in others} for arm in names
-    }
-    reach = _reach([pair for pairs in every.values() for pair in pairs.values()])
-    arms = []
-    for arm, pairs in every.items():
-        rows: dict[str, list] = {}
-        for label, pair in pairs.items():
-            for subset in pair.get("subsets", ()):
-                cell = pair["found"]["uar"][subset]
-                if cell["value"] is not None:
-                    rows.setdefault(subset, []).append((styles[label], cell))
-        figure = None
-        if rows:
-            title = wording.arm(arm)
-            label = f"Difference in UAR to {first.label} by modalities: {title}"
-            figure = plots.differences(f"compare-{arm}", label, title, rows, reach)
-        arms.append({"arm": arm, "pairs": pairs, "svg": figure})
-    clips = {other.label: len(comparison.places(first, other)[0]) for other in others}
-    keys = {label: svg.key(style) for label, style in styles.items()}
-    made = [pair for row in arms for pair in row["pairs"].values() if "found" in pair]
-    return {
-        "first": first,
-        "arms": arms,
-        "clips": clips,
-        "keys": keys,
-        "cells": [pair["found"]["uar"][pair["whole"]] for pair in made],
-        "stamped": [other.label for other in others if other.stamp],
-    }
-
-
-def _reach(pairs: Sequence[Mapping[str, Any]]) -> float:
-    """Points that no difference in UAR and no interval exceeds, to either side."""
-    cells = [cell for pair in pairs if "found" in pair for cell in pair["found"]["uar"].values()]
-    ends = [abs(cell[end] or 0.0) for cell in cells for end in ("value", "low", "high")]
-    return 100 * 1.08 * max(ends, default=0.0) or 1.0
-
-
-def training(t: Training, name: str) -> dict[str, Any]:
-    """Curves of every objective, and a row for each: held-out loss first and last, trivial ones."""
-    objectives = [n for n in metrics.LOSS_NAMES if n in t.train or n in t.heldout]
-    figures, rows = [], []
-    for objective in objectives:
-        title = metrics.LOSS_NAMES[objective]
-        trivial, heldout = t.trivial.get(objective, {}), t.heldout.get(objective)
-        figures.append(
-            plots.losses(
-                f"{name}-{objective}", f"Loss against the step: {title}", title,
-                t.train.get(objective), heldout, trivial,
-            )
-        )  # fmt: skip
-        if heldout:
-            ends = {"first": heldout[1][0], "last": heldout[1][-1]}
-            rows.append({"title": title, **ends, "trivial": trivial})
-    return {"id": name, "t": t, "figures": figures, "rows": rows}
-
-
-def dataset(d: Dataset, name: str) -> dict[str, Any]:
-    """The yield ledger as rows of name, seconds, share, count and explanation."""
-    totals, seconds = d.totals, d.totals["duration_s"]
-
-    def row(what: str, spent: float, count: int, why: str) -> dict[str, Any]:
-        share = spent / seconds if seconds else 0.0
-        return {"name": what, "seconds": spent, "share": share, "count": count, "why": why}
-
-    rows = [
-        row("input", seconds, totals["videos"], "videos"),
-        row("kept", totals["kept_s"], totals["clips"], "clips"),
-    ]
-    for reason, entry in sorted(totals["dropped"].items(), key=lambda item: -item[1]["seconds"]):
-        rows.append(row(reason, entry["seconds"], entry["count"], _explained(reason)))
-    notes = [(reason, n, _explained(reason)) for reason, n in totals.get("notes", {}).items()]
-    return {
-        "id": name,
-        "d": d,
-        "rows": rows,
-        "notes": notes,
-        "listing": d.metadata.get("listing") or {},
-    }
-
-
-def _explained(reason: str) -> str:
-    known = reason in set(ledger.Reason)
-    return ledger.EXPLANATIONS.get(ledger.Reason(reason), "") if known else ""

@@ -6,10 +6,35 @@ from typing import Any
 from memobert_jax import scores
 
 MEASURES = {
-    "uar": "UAR",
-    "accuracy": "Accuracy (WA)",
-    "weighted_f1": "Weighted F1",
-    "macro_f1": "Macro F1",
+    "single": {
+        "uar": "UAR",
+        "accuracy": "Accuracy (WA)",
+        "weighted_f1": "Weighted F1",
+        "macro_f1": "Macro F1",
+    },
+    "multi": {
+        "f1_binary": "Macro F1",
+        "w_acc": "W-Acc",
+        "f1_weighted": "Weighted F1",
+        "accuracy": "Accuracy",
+    },
+    "regression": {"ccc": "CCC", "pearson": "Pearson r", "mae": "MAE"},
+}
+"""Task -> its measures, the main one first, and what they are called."""
+
+MEANINGS = {
+    "single": "UAR is the share of the clips of a class that are recognised, as mean over the {n} "
+    "classes.",
+    "multi": "Macro F1 is the F1 of \u201cthe label holds\u201d, as mean over the {n} labels; a "
+    "label is said to hold from a probability on that the validation part gave. W-Acc is balanced "
+    "accuracy.",
+    "regression": "CCC is the concordance (Lin) between what is predicted and what is true: 1 "
+    "where both agree, 0 for a constant answer. MAE is the mean distance.",
+}
+SCORINGS = {
+    "restricted": "the label words among themselves",
+    "full_vocabulary": "the label words against every other word",
+    "calibrated": "the label words less what the prompt says of no clip",
 }
 SHORT = {
     "zero_shot": "no label",
