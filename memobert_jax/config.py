@@ -519,7 +519,7 @@ class FitConfig:
         SHARE,
     )
     probe_penalties: tuple[float, ...] = field(
-        (1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
+        (1.0, 1e1, 1e2, 1e3),
         "strengths of the penalty on a linear probe's weights, over the sum of the losses of its "
         "views, to choose from",
         RATES,
