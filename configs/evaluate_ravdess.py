@@ -3,10 +3,11 @@
     python -m memobert_jax.evaluate --config=configs/evaluate_ravdess.py \
         --checkpoint='RUNS/{fold}' --config.source=RAVDESS --output=SCORES
 
-`RUNS/{fold}` are the networks of `configs/pretrain_ravdess.py`, each of which has seen nothing of the
-actors that its fold tests. Steps and learning rate were chosen on the validation part of fold 0. For
-the curve over few labels: --config.fit.per_class="(1,4,16,64)" --config.seeds="(1234,)"
---config.fit.patience=1 --config.frame_loss="()".
+`RUNS/{fold}` are the networks of `configs/pretrain_ravdess.py`, each of which has seen nothing of
+the actors that its fold tests. Steps and learning rate were chosen on the validation part of fold
+0. For the curve over few labels: --config.fit.per_class="(1,4,16,64)" --config.seeds="(1234,)"
+--config.fit.eval_every=100 --config.fit.patience=1 --config.frame_loss="()". All of it runs by
+`launch/real_corpora.sh`.
 """
 
 from configs import evaluate_protocol
