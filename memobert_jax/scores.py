@@ -12,7 +12,7 @@ NAMES = {
     "prompt": "pre-trained, prompt fitted",
     "head": "pre-trained, head fitted",
     "probe": "pre-trained, linear probe",
-    "random_init": "random start, prompt fitted",
+    "random_init": "random start, fitted",
 }
 
 TITLES = {
@@ -91,7 +91,7 @@ def _block(results: Mapping[str, Any], metric: str, references: Sequence[Mapping
         lines.append(_line("chance", [_percent(results["chance"])] * len(subsets)))
     for arm, found in results["arms"].items():
         few_shot = found["sizes"] if len(found["sizes"]) > 1 else []
-        for name, size in [(name_of(arm, results), found), *((_few(one), one) for one in few_shot)]:
+        for name, size in [(NAMES[arm], found), *((_few(one), one) for one in few_shot)]:
             lines.append(
                 _line(name, [_cell(size["summary"][metric][subset]) for subset in subsets])
             )
@@ -104,13 +104,6 @@ def _block(results: Mapping[str, Any], metric: str, references: Sequence[Mapping
             there = [one["value"] if subset == one["subset"] else None for subset in subsets]
             lines.append(_line("published by others", map(_percent, there)) + f"  {one['name']}")
     return lines
-
-
-def name_of(arm: str, results: Mapping[str, Any]) -> str:
-    """What the table calls an arm."""
-    if arm == "random_init" and results["task"] == "regression":
-        return "random start, head fitted"
-    return NAMES[arm]
 
 
 def _line(name: str, cells: Iterable[str]) -> str:

@@ -144,7 +144,7 @@ def test_a_value_is_predicted_by_head_and_probe_and_by_no_prompt(data, run, tmp_
     assert results["protocol"]["folds"][0]["excluded"]["test"] == {"no valence": 1}
     table = scores.table(results)
     assert "CCC in %" in table
-    assert "random start, head fitted" in table
+    assert "random start, fitted" in table
     assert checkpoint.metadata(tmp_path / "head")["fit"]["outputs"] == ["valence"]
     with pytest.raises(ValueError, match="target valence is a number, which a prompt does not"):
         evaluate.evaluate(configured(data, target="valence"), run, tmp_path)
