@@ -163,7 +163,7 @@ def probe(
     features, clips = _with_room(seen[1].features, room), len(validation.rows.clips)
     search = _Search(program, 0, validation.rows.labels)
     for penalty in cfg.probe_penalties:
-        kernel, bias = linear.fit(states, labels, penalty)
+        kernel, bias = linear.fit(states, labels, penalty, start[HEAD]["bias"].shape[0])
         layer = {"kernel": np.asarray(kernel, np.float32), "bias": np.asarray(bias, np.float32)}
         params = {**start, HEAD: jax.tree.map(_like, layer, start[HEAD])}
         outputs = np.asarray(program.score_top(params, features))[:, :clips]

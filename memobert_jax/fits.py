@@ -99,7 +99,7 @@ class Fits:
 
 
 _NOT_OF_A_FIT = ("arms", "seeds", "source", "ceilings", "mesh", "protocol", "disjoint")
-_NOT_OF_A_FIT += ("train_split", "validation_split", "test_split")
+_NOT_OF_A_FIT += ("train_split", "validation_split", "test_split", "frame_loss")
 """What does not decide a single fit, or stands in its key as something stronger."""
 
 
@@ -134,7 +134,7 @@ def keys_of(
         (arm, run): key_of(
             common
             | {"arm": arm, "run": run, "fold": described[run.fold]}
-            | {"checkpoint": checkpoints[paths[run.fold]]}
+            | {"checkpoint": checkpoints[paths[run.fold]], "frame_loss": bench.frame_loss(run)}
         )
         for arm, run in plan
     }

@@ -70,8 +70,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video or sound file")
     parser.add_argument("--checkpoint", required=True, help="checkpoint or work directory")
     default = PromptConfig()
-    for name in ("template", "classes", "label_words"):
-        text = default.template if name == "template" else ",".join(getattr(default, name))
+    for name in ("template", "classes", "label_words", "scoring"):
+        value = getattr(default, name)
+        text = value if isinstance(value, str) else ",".join(value)
         parser.add_argument(f"--{name}", help=f"of a pre-trained checkpoint (default: {text})")
     parser.add_argument(
         "--require", default="", help="modalities without which an utterance is dropped: text,face"
@@ -85,7 +86,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def prompt_of(args: argparse.Namespace) -> PromptConfig | None:
     """The prompt of the command line; None where nothing is said."""
-    given = {"template": args.template}
+    given = {"template": args.template, "scoring": args.scoring}
     for name in ("classes", "label_words"):
         value = getattr(args, name)
         given[name] = None if value is None else tuple(value.split(","))

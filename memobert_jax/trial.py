@@ -52,7 +52,6 @@ def run_arm(
     labels = bench.rows(run.fold, template).labels
     thresholds = bench.thresholds(kind, params, run.fold, template)
     outputs = bench.score(kind, params, run.fold, template)
-    lossy = bench.cfg.frame_loss if bench.is_largest(run) else ()
     result["thresholds"] = thresholds
     result["subsets"] = {
         subset: bench.task.measure(part, labels, thresholds)
@@ -60,7 +59,7 @@ def run_arm(
     }
     result["frame_loss"] = [
         {"share": share, **bench.task.measure(part[0], labels, thresholds)}
-        for share in lossy
+        for share in bench.frame_loss(run)
         for part in (bench.score(kind, params, run.fold, template, share),)
     ]
     result["seconds"] = round(time.monotonic() - began, 2)

@@ -116,12 +116,11 @@ class Workbench:
         found = self.folds if fold is None else [fold]
         return fewshot.runs(self.cfg, found) if self.fitted_arms else []
 
-    def is_largest(self, run: Run) -> bool:
-        """Whether no few-shot size has more clips; so for a run without a fit."""
-        if run.size is None:
-            return True
+    def frame_loss(self, run: Run) -> tuple[float, ...]:
+        """Shares of lost frames of which a run is scored: of the largest few-shot size alone."""
         sizes = {other.size: len(self.train_clips[other.subset]) for other in self.runs(run.fold)}
-        return sizes[run.size] == max(sizes.values())
+        largest = run.size is None or sizes[run.size] == max(sizes.values())
+        return self.cfg.frame_loss if largest else ()
 
     def _read(self) -> list[dict[int, views.Clip]]:
         parts = [

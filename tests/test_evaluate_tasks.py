@@ -10,7 +10,7 @@ import pytest
 import runs
 import samples
 
-from memobert_jax import checkpoint, evaluate, predictor, record, scores, tasks, workbench
+from memobert_jax import checkpoint, evaluate, fits, predictor, record, scores, tasks, workbench
 from memobert_jax.config import PromptConfig
 
 SIZES = {"train": 32, "validation": 16, "test": 16}
@@ -113,6 +113,22 @@ def test_a_clip_loses_the_same_frames_in_every_arm_and_none_at_a_share_of_zero(s
         none, most = ({k: v for k, v in e.items() if k != "share"} for e in one["frame_loss"])
         assert none["f1_binary"] == pytest.approx(one["subsets"]["TFS"]["f1_binary"])
         assert most["loss"] != pytest.approx(none["loss"], rel=1e-6)
+
+
+def test_a_smaller_size_is_a_fit_of_its_own_where_it_is_the_largest(data, run):
+    metadata = checkpoint.metadata(checkpoint.resolve(run))
+
+    def shares(sizes):
+        fit = dataclasses.replace(FIT, per_class=sizes)
+        bench = workbench.Workbench(configured(data, fit=fit, frame_loss=(0.5,)), metadata)
+        paths = [checkpoint.resolve(run)]
+        plan = [("prompt", one) for one in bench.runs()]
+        keys = fits.keys_of(bench, paths, plan)
+        return {r.size.label: (bench.frame_loss(r), keys["prompt", r]) for r in bench.runs()}
+
+    alone, both = shares((2,)), shares((2, 4))
+    assert (alone[2][0], both[2][0], both[4][0]) == ((0.5,), (), (0.5,))
+    assert alone[2][1] != both[2][1]
 
 
 def test_a_fitted_head_says_what_its_answers_are(several):
