@@ -73,6 +73,11 @@ def module_of(name: str):
     return importlib.import_module(f"tfds_builders.{name}.{name}_dataset_builder")
 
 
+def first_config(name: str) -> str:
+    """The configuration that is built where none is named."""
+    return module_of(name).Builder.BUILDER_CONFIGS[0].name
+
+
 def make_builder(name: str, request: Request, extract: Mapping[str, Any]):
     """The builder `name` as requested.
 
@@ -141,8 +146,8 @@ def build(name: str, request: Request, extract: Mapping[str, Any] | None = None)
 
     if request.manual_dir:
         manual_dir = str(Path(request.manual_dir).expanduser().absolute())
-    elif downloads.known(name):
-        manual_dir = str(downloads.fetch(name, Path(builder.data_dir_root) / "downloads"))
+    elif downloads.known(name, chosen := request.config or first_config(name)):
+        manual_dir = str(downloads.fetch(name, chosen, Path(builder.data_dir_root) / "downloads"))
     else:
         raise ValueError(f"--manual_dir is missing. {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")
     folder = Path(builder.data_dir)
