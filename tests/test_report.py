@@ -428,3 +428,12 @@ def test_numbers_are_written_another_way():
     sizes = [wording.size(size) for size in (None, 0, 8, "10%")]
     assert sizes == ["none", "all", "8 a class", "10 %"]
     assert wording.fitted_on(0, [760, 800]) == f"all (760{wording.NONE}800)"
+
+
+def test_a_corpus_that_was_read_has_no_listing_on_the_page(tmp_path):
+    listing = {"listed": 54, "kept": 52, "omitted": {"no_text": {"count": 2, "examples": []}}}
+    kit.dataset(tmp_path / "texts", ledger={}, listing=listing)
+    report([str(tmp_path / "texts")], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "Listed 54, kept 52" in text
+    assert "Yield ledger of" not in text

@@ -29,17 +29,20 @@ def training(t: Training, name: str) -> dict[str, Any]:
 
 def dataset(d: Dataset, name: str) -> dict[str, Any]:
     """The yield ledger as rows of name, seconds, share, count and explanation."""
-    totals, seconds = d.totals, d.totals["duration_s"]
+    totals, seconds = d.totals, d.totals.get("duration_s", 0.0)
 
     def row(what: str, spent: float, count: int, why: str) -> dict[str, Any]:
         share = spent / seconds if seconds else 0.0
         return {"name": what, "seconds": spent, "share": share, "count": count, "why": why}
 
-    rows = [
-        row("input", seconds, totals["videos"], "videos"),
-        row("kept", totals["kept_s"], totals["clips"], "clips"),
-    ]
-    for reason, entry in sorted(totals["dropped"].items(), key=lambda item: -item[1]["seconds"]):
+    rows = []
+    if totals:
+        rows = [
+            row("input", seconds, totals["videos"], "videos"),
+            row("kept", totals["kept_s"], totals["clips"], "clips"),
+        ]
+    dropped = totals.get("dropped", {})
+    for reason, entry in sorted(dropped.items(), key=lambda item: -item[1]["seconds"]):
         rows.append(row(reason, entry["seconds"], entry["count"], _explained(reason)))
     notes = [(reason, n, _explained(reason)) for reason, n in totals.get("notes", {}).items()]
     return {

@@ -113,15 +113,19 @@ def read_training(path: Path, label: str) -> Training:
 
 
 def read_dataset(path: Path, label: str) -> Dataset:
-    """A folder of `tfds_builders.build`, or one that `featurize` made of it."""
+    """A folder of `tfds_builders.build`, or one that `featurize` made of it.
+
+    A corpus that was read, not cut out of media, has a listing alone; its totals are {}.
+    """
     metadata = evaluation.load(path / METADATA)
-    totals = metadata.get("ledger") if isinstance(metadata, dict) else None
-    if not totals:
-        if not (path / LEDGER).is_file():
-            raise ValueError(
-                f"{path} has no yield ledger, neither in {METADATA} nor as {LEDGER}; build the "
-                "dataset again"
-            )
+    metadata = metadata if isinstance(metadata, dict) else {}
+    totals = metadata.get("ledger")
+    if not totals and (path / LEDGER).is_file():
         lines = (path / LEDGER).read_text("utf-8").splitlines()
         totals = ledger.merge(json.loads(line) for line in lines)
-    return Dataset(label, path, metadata if isinstance(metadata, dict) else {}, totals)
+    if not totals and not metadata.get("listing"):
+        raise ValueError(
+            f"{path} has no yield ledger, neither in {METADATA} nor as {LEDGER}; build the dataset "
+            "again"
+        )
+    return Dataset(label, path, metadata, totals or {})
