@@ -4,7 +4,8 @@
         --config.source=GOEMOTIONS --output=SCORES
 
 RUN is a network of `configs/pretrain_goemotions.py`. A label is said to hold from a probability on
-that the validation part gives. Steps and learning rates were chosen on the validation part.
+that the validation part gives. All of it runs by `launch/real_corpora.sh`; its results stand in the
+README. Steps and learning rates were not searched for.
 """
 
 from configs import evaluate_protocol

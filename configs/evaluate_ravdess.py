@@ -5,9 +5,10 @@
 
 `RUNS/{fold}` are the networks of `configs/pretrain_ravdess.py`, each of which has seen nothing of
 the actors that its fold tests. Steps and learning rate were chosen on the validation part of fold
-0. For the curve over few labels: --config.fit.per_class="(1,4,16,64)" --config.fit.steps=200
---config.fit.eval_every=100 --config.fit.patience=1 --config.seeds="(1234,)"
---config.frame_loss="()". All of it runs by `launch/real_corpora.sh`.
+0. For the curve over few labels (a training part may have no more than 56 neutral clips):
+--config.fit.per_class="(1,4,16,48)" --config.fit.steps=200 --config.fit.eval_every=100
+--config.fit.patience=1 --config.seeds="(1234,)" --config.frame_loss="()". All of it runs by
+`launch/real_corpora.sh`; its results stand in the README.
 """
 
 from configs import evaluate_protocol

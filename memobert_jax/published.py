@@ -62,7 +62,7 @@ def _sessions(column: Column) -> list[Fold]:
     return _in_turn([(session,) for session in sorted(set(column("session").tolist()))])
 
 
-_SVM = "a plain baseline on these folds, as handed down with the corpus' features"
+_SVM = "plain baseline on these folds"
 _RAVDESS = (
     (2, 5, 14, 15, 16),
     (3, 6, 7, 13, 18),
