@@ -1,6 +1,6 @@
 """Measures of clips by scikit-learn and scipy: AUC, multi-label, regression, calibration.
 
-The measures of single-label classification are in `scores.measure`.
+The measures of single-label classification are in `tasks.py`.
 """
 
 import warnings

@@ -67,19 +67,20 @@ def trainable(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def score(predict: Callable, params: Any, crops: Crops, batch: int) -> dict[str, Any]:
-    """Accuracy, UAR and the like (`scores.measure`) on the crops that have a class.
+    """Accuracy, UAR and the like (`tasks.single`) on the crops that have a class.
 
     Raises:
       FloatingPointError: if a parameter or a score is not a number.
     """
-    from memobert_jax import scores
+    from memobert_jax import tasks
 
     broken = [name for name, values in params.items() if not np.isfinite(values).all()]
     labelled = crops.classes >= 0
     images, labels = crops.images[labelled], crops.classes[labelled]
     padded = np.concatenate([images, np.zeros((-len(images) % batch, *images.shape[1:]), np.uint8)])
     parts = [predict(params, padded[at : at + batch]) for at in range(0, len(padded), batch)]
-    found = scores.measure(np.concatenate([np.asarray(p) for p in parts])[: len(labels)], labels)
+    log_probs = np.concatenate([np.asarray(p) for p in parts])[: len(labels)]
+    found = tasks.single(log_probs.shape[-1]).measure(log_probs, labels)
     if broken or found["scored"] < len(labels):
         raise FloatingPointError(
             f"{len(broken)} of {len(params)} parameters, and the scores of "
