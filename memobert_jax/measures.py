@@ -189,11 +189,23 @@ def calibration(log_probs: np.ndarray, labels: np.ndarray, bins: int = 10) -> di
       bin `low`, `high`, `clips`, `confidence` and `accuracy`, the last two None in an empty bin.
     """
     there = ~np.isnan(log_probs).any(-1) & (labels >= 0)
-    names = ("confidence", "accuracy", "ece_width", "ece_mass")
-    if not there.any():
-        return {"scored": 0, **dict.fromkeys(names), "width": [], "mass": []}
     among = np.exp(restricted(log_probs[there].astype(np.float64)))
-    confidence, right = among.max(-1), among.argmax(-1) == labels[there]
+    right = among.argmax(-1) == labels[there] if there.any() else np.zeros(0, bool)
+    return holding(among.max(-1, initial=0.0), right, bins)
+
+
+def holding(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> dict[str, Any]:
+    """`calibration` of anything that is said with a probability.
+
+    Args:
+      confidence: f64 [n], NaN where nothing was said.
+      right: bool [n], whether it holds.
+    """
+    names = ("confidence", "accuracy", "ece_width", "ece_mass")
+    there = ~np.isnan(confidence)
+    confidence, right = confidence[there], right[there]
+    if not len(right):
+        return {"scored": 0, **dict.fromkeys(names), "width": [], "mass": []}
     edges = {"width": np.linspace(0, 1, bins + 1)}
     edges["mass"] = np.unique(np.quantile(confidence, np.linspace(0, 1, bins + 1)))
     out = {"scored": len(right), "confidence": float(confidence.mean())}

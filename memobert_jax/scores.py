@@ -17,12 +17,12 @@ NAMES = {
 
 TITLES = {
     "uar": "UAR",
-    "accuracy": "accuracy",
-    "weighted_f1": "weighted F1",
-    "macro_f1": "macro F1",
-    "f1_binary": "macro F1",
+    "accuracy": "Accuracy",
+    "weighted_f1": "Weighted F1",
+    "macro_f1": "Macro F1",
+    "f1_binary": "Macro F1",
     "w_acc": "W-Acc",
-    "f1_weighted": "weighted F1",
+    "f1_weighted": "Weighted F1",
     "ccc": "CCC",
     "pearson": "Pearson r",
 }

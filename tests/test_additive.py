@@ -118,3 +118,17 @@ def test_what_is_behind_the_classes_is_a_wrong_answer_and_no_class():
     assert found["uar"] == pytest.approx((1 + 1 / 2) / 2)
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_thresholds_may_differ_by_run_and_clip():
+    rng = np.random.default_rng(5)
+    log_probs = np.log(rng.random((2, 3, 6, 2))).astype(np.float32)
+    labels = rng.integers(0, 2, (6, 2))
+    cuts = rng.random((2, 1, 6, 2))
+    together = additive.multi_label(log_probs, labels, cuts)
+    for run in range(2):
+        for clip in range(6):
+            alone = additive.multi_label(
+                log_probs[run][:, [clip]], labels[[clip]], cuts[run, 0, clip]
+            )
+            np.testing.assert_array_equal(together.values[run, :, clip], alone.values[0, :, 0])

@@ -101,7 +101,7 @@ def test_fits_of_several_labels_learn_them(several):
         arm: found["summary"]["f1_binary"]["TFS"]["mean"] for arm, found in results["arms"].items()
     }
     assert min(f1["head"], f1["probe"], f1["prompt"]) > max(f1["zero_shot"], 0.6)
-    assert "macro F1 in %" in scores.table(results)
+    assert "Macro F1 in %" in scores.table(results)
 
 
 def test_a_clip_loses_the_same_frames_in_every_arm_and_none_at_a_share_of_zero(several):

@@ -59,7 +59,7 @@ def test_what_is_about_one_class_is_on_the_page_of_another_task(tmp_path):
     kit.evaluation(tmp_path / "many", task="multi")
     kit.evaluation(tmp_path / "value", task="regression", skill={"head": 1.0})
     for folder, there, gone in (
-        ("many", ("Label by label", "Macro F1 is", "Every label of every clip"), ("guessing",)),
+        ("many", ("Label by label", "Macro F1 is", "Of every label of every clip"), ("guessing",)),
         ("value", ("Predicted against true", "CCC is", "CCC, \u00d7 100"), ("Calibration",)),
     ):
         text = page(tmp_path, tmp_path / folder)
@@ -125,7 +125,7 @@ def test_two_evaluations_of_a_task_are_not_compared(tmp_path, task):
     for name in ("one", "other"):
         kit.evaluation(tmp_path / name, task=task, skill=skill)
     folders = (tmp_path / "one", tmp_path / "other")
-    title = {"multi": "macro F1, points", "regression": "CCC, points"}[task]
+    title = {"multi": "Macro F1, points", "regression": "CCC, points"}[task]
     assert title in page(tmp_path, *folders, compare=True)
 
 

@@ -64,7 +64,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def calibration(e: Evaluation) -> dict[str, dict[str, Any]]:
     """Arm -> `measures.calibration` of the answers of all its runs, with all modalities.
 
-    Of several labels each is a question of its own, answered with yes or no.
+    Of several labels, how often one holds against how probable it is said to be.
     """
     if e.task.name == "regression":
         return {}
@@ -72,11 +72,10 @@ def calibration(e: Evaluation) -> dict[str, dict[str, Any]]:
     for arm in e.arms:
         runs = e.stacked(arm, e.largest(arm))[:, at]
         labels = np.broadcast_to(e.labels, (len(runs), *e.labels.shape)).ravel()
-        answers = runs.reshape(-1, runs.shape[-1])
         if e.task.name == "multi":
-            yes = np.minimum(runs.ravel().astype(np.float64), -1e-7)
-            answers = np.stack([np.log(-np.expm1(yes)), yes], -1)
-        out[arm] = measures.calibration(answers, labels)
+            out[arm] = measures.holding(np.exp(runs.ravel().astype(np.float64)), labels == 1)
+        else:
+            out[arm] = measures.calibration(runs.reshape(-1, runs.shape[-1]), labels)
     return out
 
 

@@ -155,8 +155,8 @@ def read(path: Path, label: str) -> Evaluation:
     found = results.get("format") if isinstance(results, dict) else None
     if found != FORMAT:
         raise ValueError(
-            f"{path / RESULTS} is of format {found!r}; the report reads format {FORMAT}, which has "
-            "folds and speakers beside the scores: run `python -m memobert_jax.evaluate` again, "
+            f"{path / RESULTS} is of format {found!r}; the report reads format {FORMAT}, which "
+            "says what was predicted beside the scores: run `python -m memobert_jax.evaluate` again, "
             "with the same configuration and checkpoint, into a new folder"
         )
     if not (path / SCORES).is_file():

@@ -9,6 +9,8 @@ from memobert_jax.report.svg import ACCENT, INK, MUTED, PAPER, Style, draw
 
 FAINT = (0, (1, 3))
 """The dots of a line that is there to compare with."""
+_DOTS = 2000
+"""Dots of a scatter at most: clips are taken evenly."""
 
 
 class Series(NamedTuple):
@@ -65,13 +67,19 @@ def few_shot(
             axis.axhline(chance, color=MUTED, linewidth=0.8, linestyle=FAINT)
         for one in series:
             _line(axis, one)
-        axis.set(title=title, ylim=(0, top), xlabel=what)
+        axis.set(title=title, ylim=(_bottom(series), top), xlabel=what)
         shown = _spaced(ticks)
         axis.set_xticks(list(shown), list(shown.values()))
         axis.set_xticks([], minor=True)
         axis.grid(axis="y")
 
     return draw(name, label, 220, paint)
+
+
+def _bottom(series: Sequence[Series]) -> float:
+    """0, or the lowest value below it."""
+    values = np.concatenate([np.zeros(1), *(np.ravel([one.y, one.low]) for one in series)])
+    return float(np.nanmin(values))
 
 
 def lossy(name: str, label: str, series: Sequence[Series], chance: float | None, top: float) -> str:
@@ -82,7 +90,8 @@ def lossy(name: str, label: str, series: Sequence[Series], chance: float | None,
             axis.axhline(chance, color=MUTED, linewidth=0.8, linestyle=FAINT)
         for one in series:
             _line(axis, one)
-        axis.set(xlim=(0, 100), ylim=(0, top), xlabel="frames of face and speech lost, %")
+        axis.set(xlim=(0, 100), ylim=(_bottom(series), top))
+        axis.set(xlabel="frames of face and speech lost, %")
         axis.set_xticks([0, 25, 50, 75, 100])
         axis.grid(axis="y")
 
@@ -90,7 +99,9 @@ def lossy(name: str, label: str, series: Sequence[Series], chance: float | None,
 
 
 def scatter(name: str, label: str, title: str, true: np.ndarray, predicted: np.ndarray) -> str:
-    """Predicted against true values, a dot a clip."""
+    """Predicted against true values, a dot a clip, of at most _DOTS clips."""
+    kept = slice(None, None, len(true) // _DOTS + 1)
+    true, predicted = true[kept], predicted[kept]
 
     def paint(axis: Any) -> None:
         ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]

@@ -9,6 +9,11 @@ import numpy as np
 from memobert_jax.report import answers, findings, plots, svg, wording
 from memobert_jax.report.evaluation import Evaluation
 
+_THRESHOLDS = (
+    "from the probability on that gives its best F1 on the validation part of the fold, over all "
+    "modalities"
+)
+
 
 def evaluation(e: Evaluation, name: str) -> dict[str, Any]:
     """Everything about one evaluation; `name` begins the ids of its elements."""
@@ -98,6 +103,8 @@ def _scatter(e: Evaluation, name: str) -> list[str]:
     for arm in e.arms:
         said = e.stacked(arm, e.largest(arm))[:, at, :, 0].mean(0)
         there = ~np.isnan(said) & ~np.isnan(e.labels)
+        if not there.any():
+            continue
         title = wording.arm(arm)
         label = f"Predicted against true values: {title}"
         values = e.labels[there], said[there]
@@ -185,6 +192,7 @@ def fine_print(e: Evaluation) -> dict[str, Any]:
         if e.task.name != "regression"
         else "",
         "Prompts are scored by": wording.SCORINGS.get(prompt.get("scoring"), ""),
+        "A label is said to hold": _THRESHOLDS if e.task.thresholds else "",
         "Fits see": ", ".join(fit.get("cases") or cfg.get("subsets", ())),
         "Protocol": f"{p['name']}, version {p['version']}",
         "Fingerprint": p["fingerprint"],
