@@ -156,8 +156,8 @@ def read(path: Path, label: str) -> Evaluation:
     if found != FORMAT:
         raise ValueError(
             f"{path / RESULTS} is of format {found!r}; the report reads format {FORMAT}, which "
-            "says what was predicted beside the scores: run `python -m memobert_jax.evaluate` again, "
-            "with the same configuration and checkpoint, into a new folder"
+            "says what was predicted beside the scores: run `python -m memobert_jax.evaluate` "
+            "again, with the same configuration and checkpoint, into a new folder"
         )
     if not (path / SCORES).is_file():
         raise FileNotFoundError(f"{path / SCORES} is missing; run evaluate again")
