@@ -193,7 +193,7 @@ class _Machine:
         full = f"{module}.{name}"
         if full not in ALLOWED:
             raise _Refused(
-                f"the pickle asks for {full[:100]}, which could run anything; nothing of it was "
+                f"the pickle asks for {_shown(full)}, which could run anything; nothing of it was "
                 "run. Only arrays and plain values are read"
             )
         self.stack.append(_Name(full))
@@ -286,7 +286,10 @@ class _Machine:
         if math.prod(shape) * size != len(items):
             raise ValueError(f"an array {shape} of {dtype} has {len(items)} bytes or objects")
         if dtype.kind != "O":
-            return np.ndarray(shape, dtype, items, order=order)
+            array = np.ndarray(shape, dtype, items, order=order)
+            if dtype.kind == "U":
+                _check_characters(items, dtype)
+            return array
         self.spend(len(items))
         array = np.fromiter(items, object, len(items)).reshape(shape, order=order)
         array.flags.writeable = False
@@ -301,6 +304,19 @@ class _Machine:
         self.copied += size
         if self.copied > len(self.data):
             raise _Refused("the pickle copies the same bytes again and again")
+
+
+def _shown(name: str) -> str:
+    """A name from a pickle as it may be printed: no escape sequence reaches a terminal."""
+    return name[:100].encode("unicode_escape").decode()
+
+
+def _check_characters(items: bytes | memoryview, dtype: np.dtype) -> None:
+    """Refuses an array of text with what is no character: NumPy would make strings of it in which
+    Python itself fails."""
+    codes = np.frombuffer(items, np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+    if codes.size and codes.max() > sys.maxunicode:
+        raise _Refused("an array of text with something that is no character")
 
 
 def _value(item: Any) -> Any:

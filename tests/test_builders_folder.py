@@ -74,6 +74,11 @@ def test_encodings_and_separators_of_office_programs_are_read(listed, encoding, 
     assert utterance.fields["speaker"] == "zoë"
 
 
+def test_lines_that_end_as_on_an_old_mac_are_read(listed):
+    (utterance,) = listed(f"{HEADER}\rx.mp4,,,one,joy,,train\r")["x.mp4"].utterances
+    assert utterance.text == "one"
+
+
 @pytest.mark.parametrize(
     ("label", "name"),
     [
@@ -131,6 +136,7 @@ def test_every_alias_is_a_canonical_label():
             r"'x\.mp4' is in the splits \['test', 'train'\]",
         ),
         (f"{HEADER}\n./x.mp4,0,1,t,,,train\nx.mp4,1,2,t,,,test\n", "is in the splits"),
+        (f'{HEADER}\nx.mp4,,,"t' + "\n" * 200_000, "after line 1: field larger .* never closed"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused_with_the_line(listed, text, message):

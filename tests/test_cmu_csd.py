@@ -105,6 +105,16 @@ def test_features_and_intervals_that_do_not_fit_are_refused(features, intervals,
         file.read("a")
 
 
+def test_a_video_of_other_columns_or_with_texts_for_times_is_named(tmp_path):
+    texts = np.array([["0", "later"]] * len(TIMES), "S8")
+    videos = {"a": (numbers(), TIMES), "b": (numbers()[:, :1], TIMES), "c": (numbers(), texts)}
+    with CsdFile(cmu_files.write_csd(tmp_path / "x.csd", "COVAREP", videos)) as file:
+        with pytest.raises(ValueError, match=r"x\.csd: video 'b' has 1 columns of numbers"):
+            file.read("b")
+        with pytest.raises(ValueError, match=r"x\.csd: video 'c' is damaged: could not convert"):
+            file.read("c")
+
+
 @pytest.mark.parametrize("kind", ["external", "soft", "raw", "virtual"])
 def test_data_that_lie_in_another_file_are_refused(kind, tmp_path):
     path = cmu_files.write_csd(tmp_path / "x.csd", "COVAREP", {"a": (numbers(), TIMES)})
@@ -157,9 +167,9 @@ def test_a_row_that_cannot_be_used_has_its_reason_and_moves_no_number(tmp_path):
     zeros = [0] * 6
     values = [
         [0, *zeros], [4, *zeros], [np.nan, *zeros], [1, -1, 0, 0, 0, 0, 0],
-        [1, 4, 0, 0, 0, 0, 0], [1, *zeros], [1, *zeros], [2, *zeros],
+        [1, 4, 0, 0, 0, 0, 0], [1, *zeros], [1, *zeros], [2, *zeros], [2, *zeros],
     ]  # fmt: skip
-    times = [[0, 1]] * 5 + [[2, 1], [1, np.inf], [3, 4]]
+    times = [[0, 1]] * 5 + [[2, 1], [1, np.inf], [3, 4], [3000, 94_000]]
     labels = Labels(write_labels(tmp_path, values, times))
     assert [label.key for label in labels.rows["v"]] == ["v[0]", "v[7]"]
     assert labels.unusable["v"] == [
@@ -169,6 +179,7 @@ def test_a_row_that_cannot_be_used_has_its_reason_and_moves_no_number(tmp_path):
         ("v[4]", Omission.LABEL_NOT_IN_SET),
         ("v[5]", Omission.BAD_TIMES),
         ("v[6]", Omission.BAD_TIMES),
+        ("v[8]", Omission.BAD_TIMES),  # in milliseconds: it would take a day's memory
     ]
     tally = Tally()
     labels.list_video("v", tally)
@@ -217,6 +228,9 @@ def test_the_folds_of_the_sdk_are_read_and_not_run(tmp_path):
         (FOLDS + "standard_test_fold = open('x')", "no list of texts called standard_test_fold"),
         (FOLDS + "standard_test_fold = [1]", "no list of texts called standard_test_fold"),
         (FOLDS + "standard_test_fold = ['a']", "video 'a' is in train and in test"),
+        (FOLDS + "standard_test_fold = {[]: 1}", "no list of texts called standard_test_fold"),
+        (FOLDS + "standard_test_fold = " + "1+" * 20_000 + "1", "is no Python file|no list of"),
+        (FOLDS + "standard_test_fold = " + "-" * 20_000 + "1", "is no Python file|no list of"),
         ("<html>", "is no Python file"),
     ],
 )

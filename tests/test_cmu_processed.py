@@ -144,6 +144,10 @@ def test_segments_without_a_label_a_row_or_an_id_of_their_own_are_left_out(tmp_p
         (lambda s: s["train"].update(id=np.array([["v", "start", "1"]] * 6)), "times in seconds"),
         (lambda s: s["train"].update(id=np.array([["v", "1"]] * 6)), "ids have the shape"),
         (lambda s: s["test"].update(text=s["test"]["text"][..., 1:]), "expected the same columns"),
+        (lambda s: s["train"].update(labels=1.5), r"x\.pkl, train: labels is no array of numbers"),
+        (lambda s: s["train"].update(labels=[[1.0], []]), r"x\.pkl, train: labels is no array"),
+        (lambda s: s["train"].update(id=[["a", "1"], ["b"]]), r"x\.pkl, train: ids of several"),
+        (lambda s: s["train"].update(id=[]), "counts of segments differ"),
     ],
 )
 def test_a_pickle_whose_parts_do_not_fit_together_is_refused(spoil, message, tmp_path):
@@ -205,8 +209,17 @@ def test_mmsa_without_a_mask_and_of_other_widths_is_read(tmp_path):
         (lambda p: p.update(text_bert=p["text_bert"][:, :, 1:]), "text_bert has the shape"),
         (lambda p: p["text_bert"].__setitem__((0, 1, 0), 0), "does not begin with its ones"),
         (lambda p: p.update(raw_text=p["raw_text"][1:]), "5 texts for 6 labels"),
-        (lambda p: p.update(audio_lengths=[99] * 6), "lengths up to 99 of 40 steps"),
+        (lambda p: p.update(audio_lengths=[99] * 6), "are up to 99; expected whole"),
         (lambda p: p.update(vision_lengths=[1] * 5), "counts of segments differ"),
+        (lambda p: p.update(vision=p["vision"][1:]), "counts of segments differ"),
+        (lambda p: p.update(vision=np.tile(p["vision"], (2, 1, 1))), "counts of segments differ"),
+        (lambda p: p.update(audio_lengths=[1.5] * 6), "expected whole numbers from 0 to 40"),
+        (lambda p: p.update(audio_lengths=[np.nan] * 6), "expected whole numbers from 0 to 40"),
+        (lambda p: p.update(audio_lengths=None), "train: audio_lengths is no array of numbers"),
+        (lambda p: p.update(text=p["text"][0, 0]), "expected .segments, steps, columns"),
+        (lambda p: p.update(regression_labels={"a": 1}), "regression_labels is no array of num"),
+        (lambda p: p.update(raw_text=[None] * 6), "train: raw_text is no array of texts"),
+        (lambda p: p.update(raw_text=6), "train: raw_text is no array of texts"),
     ],
 )
 def test_mmsa_whose_parts_do_not_fit_together_is_refused(spoil, message, tmp_path):

@@ -183,6 +183,22 @@ def test_an_instruction_that_no_feature_file_needs_is_refused_by_name(data, mess
         pickles.loads(data)
 
 
+def test_an_array_of_what_is_no_text_is_refused():
+    """NumPy makes strings of any four bytes, and Python then fails in `split` and `join`."""
+    for order in "<>":
+        data = pickle.dumps(np.array(["ab", "cd"], f"{order}U2"), 4)
+        a = np.array("a", f"{order}U1").tobytes()
+        assert a in data
+        assert pickles.loads(data).tolist() == ["ab", "cd"]
+        with pytest.raises(ValueError, match="something that is no character"):
+            pickles.loads(data.replace(a, b"\xff\x7f\xff\x7f"))
+
+
+def test_a_name_that_would_write_to_the_terminal_is_shown_as_text():
+    with pytest.raises(ValueError, match=r"asks for \\x1b\[2Jos\.system, which"):
+        pickles.loads(b"c\x1b[2Jos\nsystem\n.")
+
+
 def test_a_dtype_cannot_pass_bytes_off_as_objects():
     """With `pickle`, flags that deny the objects of a record make NumPy follow the bytes."""
     for kind in (b"O8", b"O"):

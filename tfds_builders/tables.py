@@ -4,7 +4,7 @@ import csv
 import difflib
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -68,14 +68,13 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ())
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; it needs the columns {','.join(required)}")
     text = decode(path.read_bytes())
-    header = text.partition("\n")[0]
-    separator = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text), delimiter=separator, restkey="", restval=None)
+    header = next(iter(text.splitlines()), "")
+    reader = dict_reader(text, delimiter=max(",;\t", key=header.count), restkey="")
     names = [name.strip().lower() for name in reader.fieldnames or ()]
     _check_columns(path, names, required, optional)
     reader.fieldnames = names
     rows = []
-    for row in reader:
+    for row in each(reader, path):
         if None in row.values() or "" in row:
             raise ValueError(
                 f"{path} line {reader.line_num}: expected {len(names)} columns ({','.join(names)})."
@@ -87,10 +86,29 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ())
     return rows
 
 
+def dict_reader(text: str, **options: Any) -> csv.DictReader:
+    """A reader of the rows of a CSV file, whose lines end as on any system."""
+    return csv.DictReader(io.StringIO(text, newline=None), **options)
+
+
+def each(reader: csv.DictReader, path: Path) -> Iterator[dict]:
+    """The rows of a reader.
+
+    Raises:
+      ValueError: for what is no CSV, such as a quote that is never closed; names file and line.
+    """
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, after line {reader.line_num}: {error}. Is a double quote never closed?"
+        ) from error
+
+
 def decode(data: bytes) -> str:
     """Text of bytes in UTF-8, UTF-16 (by its mark) or else Windows-1252."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
+        return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -8,6 +8,7 @@ The root is the first key of the file, whatever the file is called. A word `sp` 
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,9 +78,9 @@ class CsdFile:
     def __iter__(self) -> Iterator[tuple[str, Sequence]]:
         return ((video, self.read(video)) for video in self.videos)
 
-    @property
+    @functools.cached_property
     def width(self) -> int:
-        """Columns of the features; 0 for words or without any video."""
+        """Columns of the features, those of the first video; 0 for words or without any video."""
         if not self.videos:
             return 0
         entry = self._inside(self._data, self.videos[0], h5py.Group)
@@ -91,7 +92,8 @@ class CsdFile:
 
         Raises:
           KeyError: without the video.
-          ValueError: if its features and intervals do not belong together; it names both.
+          ValueError: if its features and intervals do not belong together, or its columns are not
+            those of the first video; it names both.
         """
         if video not in self._data:
             raise KeyError(f"{self.path} has no video {video!r}")
@@ -101,8 +103,8 @@ class CsdFile:
         )
         shapes = features.shape, intervals.shape
         try:
-            features, intervals = features[()], intervals[()]
-        except OSError as error:
+            features, intervals = features[()], np.asarray(intervals[()], np.float64)
+        except (OSError, ValueError) as error:
             raise ValueError(f"{self.path}: video {video!r} is damaged: {error}") from error
         if features.dtype.kind not in "fiu":
             features = _words(features)
@@ -113,7 +115,13 @@ class CsdFile:
                 f"{self.path}: video {video!r} has features {shapes[0]} and intervals {shapes[1]}; "
                 "expected [rows, width] and [rows, 2] of the same rows. Fetch the file again"
             )
-        return Sequence(features, np.asarray(intervals, np.float64))
+        width = features.shape[1] if features.ndim == 2 else 0
+        if width != self.width:
+            raise ValueError(
+                f"{self.path}: video {video!r} has {width} columns of numbers, the first video "
+                f"{self.width}; expected as many. Fetch the file again"
+            )
+        return Sequence(features, intervals)
 
     def _metadata(self, root: h5py.Group) -> dict[str, Any]:
         if "metadata" not in root:

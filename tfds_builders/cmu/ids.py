@@ -23,13 +23,16 @@ def parse_all(ids: Any, where: str) -> list[Id]:
     Raises:
       ValueError: for ids of another form, or times that are no numbers.
     """
-    rows = np.asarray(ids)
+    try:
+        rows = np.asarray(ids)
+    except ValueError as error:
+        raise ValueError(f"{where}: ids of several forms; expected one") from error
     if rows.ndim not in (1, 2) or (rows.ndim == 2 and rows.shape[1] not in (1, 3)):
         raise ValueError(
             f"{where}: ids have the shape {rows.shape}; expected [n], [n, 1] or [n, 3]"
         )
-    rows = rows.reshape(len(rows), -1)
-    return [_parse([_text(part) for part in row], where) for row in rows.tolist()]
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    return [_parse([text(part) for part in row], where) for row in rows.tolist()]
 
 
 def numbered(split: str, count: int) -> list[Id]:
@@ -37,7 +40,8 @@ def numbered(split: str, count: int) -> list[Id]:
     return [Id(f"{split}_{number:05d}") for number in range(count)]
 
 
-def _text(part: Any) -> str:
+def text(part: Any) -> str:
+    """A text that Python 2 may have written as bytes."""
     return part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
 
 

@@ -26,6 +26,9 @@ EMOTIONS = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
 TOLERANCE_S = 1e-2
 """Times of one segment in two files differ by less (they are rounded in some)."""
 
+LONGEST_S = 600.0
+"""A segment that lasts longer is none: its times are of another unit, or of nothing."""
+
 _MOST = 10 / 3 + 1e-3
 """A few intensities are 3.333."""
 
@@ -77,7 +80,7 @@ class Labels:
     def _rows(self, video: str, values: np.ndarray, intervals: np.ndarray) -> Iterator[Label]:
         for number, (row, times) in enumerate(zip(values, intervals, strict=True)):
             found = fields(row[0], row[1:])
-            if not np.isfinite(times).all() or times[1] - times[0] < EPS:
+            if not EPS <= times[1] - times[0] <= LONGEST_S or not np.isfinite(times).all():
                 found = Omission.BAD_TIMES
             if isinstance(found, Omission):
                 self.unusable[video].append((f"{video}[{number}]", found))
@@ -153,15 +156,15 @@ def read_folds(path: Path) -> dict[str, str]:
 def _lists(path: Path) -> dict[str, list[str]]:
     try:
         tree = ast.parse(tables.decode(path.read_bytes()))
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"{path} is no Python file: {error}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # as ast documents
+        raise ValueError(f"{path} is no Python file: {type(error).__name__} {error}") from error
     found = {}
     for node in tree.body:
         for target in node.targets if isinstance(node, ast.Assign) else ():
             if isinstance(target, ast.Name) and target.id in _FOLDS.values():
                 try:
                     found[target.id] = ast.literal_eval(node.value)
-                except ValueError:
+                except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                     found[target.id] = None
     for name in _FOLDS.values():
         videos = found.get(name)

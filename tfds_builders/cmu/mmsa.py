@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfds_builders.cmu import ids, labels
-from tfds_builders.cmu.mult import KEYS, arrays_of, read_splits, table
+from tfds_builders.cmu.mult import KEYS, arrays_of, numbers, read_splits, table
 from tfds_builders.cmu.processed import Table
 
 _NEEDED = (*KEYS, "id", "raw_text", "regression_labels")
@@ -29,8 +29,8 @@ def read(path: Path) -> dict[str, Table]:
     for split, part in read_splits(path, _NEEDED).items():
         where = f"{path}, {split}"
         arrays = arrays_of(part, where)
-        texts = [" ".join(str(text).split()) for text in part["raw_text"]]
-        given = np.asarray(part["regression_labels"], np.float64).ravel().tolist()
+        texts = _texts(part["raw_text"], where)
+        given = numbers(part["regression_labels"], f"{where}: regression_labels").ravel().tolist()
         if len(texts) != len(given):
             raise ValueError(f"{where}: {len(texts)} texts for {len(given)} labels")
         values = [
@@ -42,6 +42,13 @@ def read(path: Path) -> dict[str, Table]:
     return tables
 
 
+def _texts(given: Any, where: str) -> list[str]:
+    texts = given.tolist() if isinstance(given, np.ndarray) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(t, str | bytes) for t in texts):
+        raise ValueError(f"{where}: raw_text is no array of texts")
+    return [" ".join(ids.text(each).split()) for each in texts]
+
+
 def _lengths(
     part: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: str
 ) -> dict[str, np.ndarray]:
@@ -49,9 +56,16 @@ def _lengths(
     found = {}
     for key, name in (("audio_lengths", "speech"), ("vision_lengths", "face")):
         if key in part:
-            found[name] = np.asarray(part[key], np.int64).ravel()
+            given = numbers(part[key], f"{where}: {key}").ravel()
+            steps = arrays[name].shape[1]
+            if not np.isin(given, np.arange(steps + 1)).all():
+                raise ValueError(
+                    f"{where}: {key} are up to {given.max()}; expected whole numbers from 0 to "
+                    f"{steps}, the steps of the array"
+                )
+            found[name] = given.astype(np.int64)
     if "text_bert" in part:
-        mask = np.asarray(part["text_bert"])
+        mask = numbers(part["text_bert"], f"{where}: text_bert")
         steps = arrays["text_features"].shape[1]
         if mask.shape[1:] != (3, steps):
             raise ValueError(

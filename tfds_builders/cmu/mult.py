@@ -46,13 +46,26 @@ def arrays_of(part: Mapping[str, Any], where: str) -> dict[str, np.ndarray]:
     Raises:
       ValueError: for anything else.
     """
-    arrays = {}
-    for key, name in KEYS.items():
-        array = part[key]
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-            raise ValueError(f"{where}: {key} is no array of numbers")
-        arrays[name] = array
+    arrays = {name: numbers(part[key], f"{where}: {key}") for key, name in KEYS.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if any(len(shape) != 3 for shape in shapes.values()):
+        raise ValueError(f"{where}: shapes are {shapes}; expected [segments, steps, columns]")
     return arrays
+
+
+def numbers(given: Any, what: str) -> np.ndarray:
+    """An array or a list of numbers, of at least one dimension; `what` it is stands in errors.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    try:
+        array = np.asarray(given)
+    except ValueError:  # lists of several lengths
+        array = np.array(None)
+    if array.dtype.kind not in "fiu" or not array.ndim:
+        raise ValueError(f"{what} is no array of numbers")
+    return array
 
 
 def read(path: Path) -> dict[str, Table]:
@@ -64,8 +77,8 @@ def read(path: Path) -> dict[str, Table]:
     tables = {}
     for split, part in read_splits(path, (*KEYS, "labels", "id")).items():
         where = f"{path}, {split}"
-        given = np.asarray(part["labels"])
-        if given.dtype.kind not in "fiu" or given.size != len(given):
+        given = numbers(part["labels"], f"{where}: labels")
+        if given.size != len(given):
             raise ValueError(f"{where}: labels have the shape {given.shape}; expected [n, 1, 1]")
         values = [labels.fields(value, ()) for value in given.ravel().tolist()]
         tables[split] = table(
@@ -83,8 +96,8 @@ def read_iemocap(path: Path) -> dict[str, Table]:
     tables = {}
     for split, part in read_splits(path, (*KEYS, "labels")).items():
         where = f"{path}, {split}"
-        given = np.asarray(part["labels"])
-        if given.dtype.kind not in "fiu" or given.shape[1:] != (len(FOUR), 2):
+        given = numbers(part["labels"], f"{where}: labels")
+        if given.shape[1:] != (len(FOUR), 2):
             raise ValueError(f"{where}: labels have the shape {given.shape}; expected [n, 4, 2]")
         values = [one_class(row, FOUR) for row in given.argmax(-1)]
         names = ids.numbered(split, len(given))

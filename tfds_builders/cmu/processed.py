@@ -61,14 +61,10 @@ class Table:
         if any(len(shape) != 3 or not shape[1] for shape in shapes.values()):
             raise ValueError(f"shapes are {shapes}; expected [segments, steps, columns] of each")
         counts = {name: shape[0] for name, shape in shapes.items()}
-        counts |= {name: len(lengths) for name, lengths in self.lengths.items()}
+        counts |= {f"lengths of {name}": len(given) for name, given in self.lengths.items()}
         counts |= {"ids": len(self.ids), "labels": len(self.values)}
         if len(set(counts.values())) > 1:
             raise ValueError(f"counts of segments differ: {counts}; expected one")
-        for name, lengths in self.lengths.items():
-            steps = self.arrays[name].shape[1]
-            if len(lengths) and not 0 <= min(lengths) <= max(lengths) <= steps:
-                raise ValueError(f"{name}: lengths up to {max(lengths)} of {steps} steps")
 
 
 LookUp = Callable[[Id, Mapping[str, Any], Tally], Mapping[str, Any]]

@@ -1,7 +1,5 @@
 """The tables beside the media of CREMA-D: who the actors are, what the raters heard and saw."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -64,10 +62,10 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Mapping[str, s
     """(columns of a row, its place) of a table as R writes it: its first column has no name."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; it needs the columns {', '.join(columns)}")
-    reader = csv.DictReader(io.StringIO(tables.decode(path.read_bytes())))
+    reader = tables.dict_reader(tables.decode(path.read_bytes()))
     if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
         raise ValueError(f"{path} has the columns {reader.fieldnames}; missing {missing}")
-    for row in reader:
+    for row in tables.each(reader, path):
         where = f"{path} line {reader.line_num}"
         if None in row or None in row.values():
             raise ValueError(f"{where}: expected {len(reader.fieldnames)} columns")
