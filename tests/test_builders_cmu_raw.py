@@ -32,6 +32,7 @@ def write_raw(folder, sequences, segmented=False):
         ]
         lines.insert(1, f"{video}___20___300.0___301.5___nobody labelled this\n")
         (transcripts / f"{video}.txt").write_text("".join(lines), "cp1252")
+        (transcripts / f"._{video}.txt").write_bytes(b"\0\5\x16\7 of a Mac")
         names = [f"{video}_{10 + n}" for n in range(4)] if segmented else [video]
         for name in names:
             (videos / f"{name}.mp4").write_text(name)
@@ -72,6 +73,10 @@ def test_clips_are_found_by_the_numbers_in_the_transcripts(tmp_path, sequences):
     assert omitted["no_media"] == {"count": 1, "examples": ["vidC[2]"]}
     assert omitted["no_annotation"]["count"] == 4
     assert "Raw/Videos/Segmented/Combined/vidA_13.mp4" in omitted["no_annotation"]["examples"]
+    cmu_files.write_folds(folder, train=["vidA"])
+    omitted = listing_of(folder).totals()["omitted"]
+    assert omitted["other_setting"]["count"] == 3
+    assert omitted["no_annotation"]["count"] == 4  # a clip of those three is none of these
 
 
 def test_videos_that_only_one_side_lists_are_counted(tmp_path, sequences):

@@ -97,6 +97,17 @@ def test_what_was_heard_is_the_label_where_it_is_asked_for(corpus):
     }
 
 
+def test_a_level_of_one_letter_in_file_and_table_is_that_of_two(corpus):
+    short = corpus / "AudioWAV" / "1001_IEO_NEU_X.wav"
+    short.with_name("1001_IEO_NEU_XX.wav").rename(short)
+    table = corpus / tables.VOTES_FILE
+    for text in (table.read_text(), table.read_text().replace("1001_IEO_NEU_XX", short.stem)):
+        table.write_text(text)
+        found = acted_samples.listed("crema_d", corpus, "perceived_voice")
+        assert emotions(found)["1001_IEO_NEU_XX"] == "neutral"
+        assert acted_samples.omitted(found) == {"AudioWAV/1002_WSI_FEA_XX.wav": "no_majority"}
+
+
 def test_what_was_seen_is_read_from_its_own_column(corpus):
     assert tables.votes(corpus / tables.VOTES_FILE, "FaceVote") == {
         "1001_IEO_NEU_XX": ("neutral",),

@@ -6,7 +6,7 @@ import pytest
 
 from memobert_jax.media import clips
 from tfds_builders.grid import alignments
-from tfds_builders.grid.grid_dataset_builder import speaker_of
+from tfds_builders.grid.grid_dataset_builder import Builder, speaker_of
 
 ALIGN = (
     "0 23750 sil\n23750 29500 bin\n29500 34000 blue\n34000 35500 sp\n"
@@ -98,13 +98,27 @@ def test_every_video_and_alignment_is_counted_and_names_repeat_from_speaker_to_s
     assert second["words/text"] == ["bin", "red", "now"]
     assert second["words_aligned"] == 1
     assert by_video["s1/subtitled.mpg"]["words_aligned"] == 0
-    listing = kit.read_metadata(folder)["listing"]
+    metadata = kit.read_metadata(folder)
+    assert metadata["published"]["counts"] == {"all": {"clips": 34_000}}
+    listing = metadata["listing"]
     assert (listing["listed"], listing["kept"]) == (6, 3)
     assert {r: e["examples"] for r, e in listing["omitted"].items()} == {
         "no_annotation": ["s1/silent.mpg"],
         "no_media": ["align/s2/gone.align"],
         "unreadable": ["s1/damaged.mpg"],
     }
+
+
+def test_second_files_of_one_speaker_and_name_are_counted_as_such(tmp_path):
+    root = tmp_path / "in"
+    for quality in ("high", "normal"):
+        write(root / quality / "s1" / "bbaf2n.mpg", quality)
+    for copy in ("align", "more"):
+        write(root / copy / "s1" / "bbaf2n.align", ALIGN)
+    found = Builder(data_dir=tmp_path / "data").listing(root)
+    assert [source.video_id for source in found.sources] == ["high/s1/bbaf2n.mpg"]
+    assert kit.omitted(found) == {"duplicate_id": ["more/s1/bbaf2n.align", "normal/s1/bbaf2n.mpg"]}
+    assert found.totals()["listed"] == 3
 
 
 def test_a_folder_without_videos_says_what_belongs_there(tmp_path):

@@ -72,14 +72,14 @@ def test_a_turn_has_its_labels_groups_times_text_and_half(tmp_path, listed):
         "dialogue": "Ses01F_impro01",
         "gender": "female",
         "emotion": record.EMOTIONS.index("excitement"),
-        "labels": "exc",
+        "labels": "exc,improvised",
         "valence": 4.0,
         "arousal": 3.5,
         "dominance": 3.0,
     }
     male = turns["Ses05M_script01_1b_M000"].fields
     assert (male["speaker"], male["session"], male["gender"]) == ("Ses05M", "Ses05", "male")
-    assert male["dialogue"] == "Ses05M_script01_1b"
+    assert (male["dialogue"], male["labels"]) == ("Ses05M_script01_1b", "hap,scripted")
     assert {name: turn.region for name, turn in turns.items() if name.endswith("000")} == {
         "Ses01F_impro01_F000": "left",  # the actress has the markers
         "Ses01F_impro01_M000": "right",
@@ -173,7 +173,10 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     reasons = kit.omitted(found)
     assert "unreadable" not in reasons
     assert reasons["no_media"] == [f"Ses01F_impro01_{turn}" for turn in ("F000", "F001", "M000")]
-    assert reasons["no_annotation"] == ["Session5/dialog/avi/DivX/Ses05M_script01_1b.avi"]
+    turns = [f"Ses05M_script01_1b_{turn}" for turn in ("F000", "F001", "FXX0", "M000")]
+    assert reasons["no_label"][-4:] == turns  # said, and not evaluated
+    notes = found.totals()["notes"]
+    assert notes["dialogues without an evaluation, whose turns are left out"] == 1
     assert found.totals()["notes"]["dialogues without a transcript, whose turns have no text"] == 1
     sounds = root / "Session1" / "sentences" / "wav" / "Ses01F_impro01"
     (sounds / "Ses01F_impro01_F000.wav").unlink()
@@ -184,6 +187,12 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     assert reasons["no_annotation"] == [
         "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F999.wav"
     ]
+    (root / "Session5" / "dialog" / "transcriptions" / "Ses05M_script01_1b.txt").unlink()
+    sounds = "Session5/sentences/wav/Ses05M_script01_1b/Ses05M_script01_1b"
+    names = [f"{sounds}_{turn}.wav" for turn in ("F000", "F001", "M000")]
+    assert kit.omitted(listed(root, "6class_speech"))["no_annotation"][1:] == names
+    films = kit.omitted(listed(root, "6class"))["no_annotation"]
+    assert films == ["Session5/dialog/avi/DivX/Ses05M_script01_1b.avi"]
 
 
 def test_turns_that_cannot_be_are_left_out_one_by_one(tmp_path, listed):

@@ -51,7 +51,7 @@ def test_a_turn_has_its_labels_groups_text_and_file(tmp_path, listed):
         "dialogue": "session1_S01A",
         "gender": "female",
         "emotion": record.EMOTIONS.index("neutral"),
-        "labels": "N",
+        "labels": "N,other_improvised",
         "valence": 3.5,
         "arousal": 3.0,
         "dominance": 3.0,
@@ -160,6 +160,10 @@ def test_files_without_annotation_and_turns_without_file_are_counted(tmp_path, l
     ]
     (source,) = found.sources
     assert source.utterances[0].text == ""
+    said = root / "All_human_transcriptions"
+    (said / "MSP-IMPROV-S01A-F01-S-FM01.txt").rename(said / "MSP-IMPROV-S01A-F01-S-FM09.txt")
+    notes = Builder(data_dir=tmp_path / "data").listing(root).totals()["notes"]
+    assert notes == {"transcripts of turns that are not evaluated": 1}
 
 
 def test_lines_that_are_no_turn_and_second_ones_are_left_out(tmp_path, listed):

@@ -98,6 +98,20 @@ def test_letters_outside_the_emotions_of_the_corpus_are_refused(tmp_path):
         acted_samples.listed("savee", tmp_path / "in", "audio")
 
 
+def test_files_outside_the_folders_of_the_speakers_are_counted(tmp_path):
+    acted_samples.write_savee(tmp_path / "in", speakers=("DC",))
+    folder = tmp_path / "in" / "AudioData"
+    (folder / "dc").mkdir()
+    for name in ("dc/a01.wav", "a01.wav"):
+        (folder / name).write_bytes((folder / "DC" / "a01.wav").read_bytes())
+    found = acted_samples.listed("savee", tmp_path / "in", "audio")
+    assert acted_samples.omitted(found) == {
+        "AudioData/a01.wav": "no_annotation",
+        "AudioData/dc/a01.wav": "no_annotation",
+    }
+    assert len(found.sources) == len(acted_samples.SAVEE)
+
+
 def test_the_wrong_release_or_an_archive_is_refused_with_what_to_extract(tmp_path):
     acted_samples.write_savee(tmp_path / "in")
     with pytest.raises(FileNotFoundError, match=r"no AudioVisualClip in .*holds AudioData\. man"):

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def read_transcripts(folder: Path) -> dict[str, list[Line]]:
       FileNotFoundError: if the folder has none.
       ValueError: for a line of another form, with its file and number.
     """
-    files = sorted(folder.glob("*.txt"))
+    files = sorted(path for path in folder.glob("*.txt") if not path.name.startswith("."))
     if not files:
         raise FileNotFoundError(f"no transcript (*.txt) in {folder}")
     found = {}
@@ -137,16 +137,16 @@ def listing(corpus: Corpus) -> Listing:
     with opened as say:
         for name in corpus.labels.rows:
             wanted = corpus.labels.list_video(name, tally)
-            used |= {name} if corpus.whole else set()
+            lines = _lines(corpus, name, wanted, tally)
+            stems = [name if corpus.whole else f"{name}_{x.number}" if x else "" for x in lines]
+            used |= {name, *stems} if corpus.whole else set(stems)
             if name not in corpus.folds:
                 tally.note("segments of videos in none of the folds, left out", len(wanted))
                 for label in wanted:
                     tally.omit(Omission.OTHER_SETTING, label.key)
                 continue
             cuts = defaultdict(list)
-            for label, line in _with_lines(corpus, name, wanted, tally):
-                stem = name if corpus.whole else f"{name}_{line.number}" if line else ""
-                used.add(stem)
+            for label, line, stem in zip(wanted, lines, stems, strict=True):
                 if stem not in corpus.media:
                     tally.omit(Omission.NO_MEDIA, label.key)
                     continue
@@ -163,9 +163,8 @@ def listing(corpus: Corpus) -> Listing:
     return Listing(sorted(sources, key=lambda source: source.video_id), tally)
 
 
-def _with_lines(
-    corpus: Corpus, name: str, wanted: list[Label], tally: Tally
-) -> Iterator[tuple[Label, Line | None]]:
+def _lines(corpus: Corpus, name: str, wanted: list[Label], tally: Tally) -> list[Line | None]:
+    """The line of each segment of a video."""
     lines = (corpus.transcripts or {}).get(name, [])
     found = [match(lines, label) for label in wanted]
     tally.note(
@@ -173,7 +172,7 @@ def _with_lines(
     )
     if corpus.transcripts is not None:
         tally.note("segments without a line in the transcripts", found.count(None))
-    return zip(wanted, found, strict=True)
+    return found
 
 
 def _utterance(label: Label, text: str, whole: bool, tally: Tally) -> Utterance:

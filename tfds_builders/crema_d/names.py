@@ -56,22 +56,24 @@ class Name:
     emotion: str
 
 
+def whole(stem: str) -> str:
+    """A name with a level of two letters: older releases have 1040_ITH_SAD_X for ..._XX."""
+    return f"{stem}X" if stem.endswith("_X") else stem
+
+
 def read(stem: str) -> Name | None:
     """What a file name such as 1001_DFA_ANG_XX says; None if it is none.
-
-    Older releases have 1040_ITH_SAD_X.wav, whose level is taken for XX.
 
     Raises:
       ValueError: for a sentence, emotion or level that the dataset does not have.
     """
-    found = _NAME.fullmatch(stem)
+    found = _NAME.fullmatch(whole(stem))
     if found is None:
         return None
-    level = "XX" if found["level"] == "X" else found["level"]
     for part, value, known in (
         ("sentence", found["text"], TEXTS),
         ("emotion", found["emotion"], EMOTIONS),
-        ("level", level, LEVELS),
+        ("level", found["level"], LEVELS),
     ):
         if value not in known:
             raise ValueError(
@@ -79,7 +81,7 @@ def read(stem: str) -> Name | None:
                 "not of CREMA-D, take it out of the folder"
             )
     return Name(
-        id=f"{found['actor']}_{found['text']}_{found['emotion']}_{level}",
+        id=found[0],
         actor=found["actor"],
         text=TEXTS[found["text"]],
         emotion=EMOTIONS[found["emotion"]],

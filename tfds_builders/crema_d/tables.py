@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tfds_builders import tables
+from tfds_builders.crema_d import names
 
 DEMOGRAPHICS_FILE = "VideoDemographics.csv"
 VOTES_FILE = "processedResults/summaryTable.csv"
@@ -52,9 +53,10 @@ def votes(path: Path, column: str) -> dict[str, tuple[str, ...]]:
                 f"{where}: {column} {row[column]!r} has {unknown}; expected letters of "
                 f"{', '.join(VOTES)}, with a colon between them"
             )
-        if row["FileName"] in found:
-            raise ValueError(f"{where}: {row['FileName']} stands in an earlier line too")
-        found[row["FileName"]] = tuple(VOTES[letter] for letter in letters)
+        name = names.whole(row["FileName"])
+        if name in found:
+            raise ValueError(f"{where}: {name} stands in an earlier line too")
+        found[name] = tuple(VOTES[letter] for letter in letters)
     return found
 
 

@@ -13,6 +13,7 @@ from tfds_builders import manual, unlabelled
 from tfds_builders.clips_builder import ClipsBuilder, ClipsConfig
 from tfds_builders.extraction import Outcome, Source
 from tfds_builders.grid import alignments
+from tfds_builders.labels import ALL, Published
 from tfds_builders.listing import Listing, Omission, Tally
 
 _SPEAKER = re.compile(r"(?:^|[^a-z0-9])(s\d{1,2})$", re.IGNORECASE)
@@ -28,6 +29,9 @@ class Builder(ClipsBuilder):
             name="default",
             description="Clips with text, face and speech.",
             extract=ExtractConfig(min_utterance_s=0.5),
+            published=Published(
+                "Cooke et al. 2006: 1000 sentences of each of 34 speakers", {ALL: {"clips": 34_000}}
+            ),
         ),
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
@@ -43,24 +47,25 @@ class Builder(ClipsBuilder):
         videos = [path for path in paths if path.suffix.lower() in video.SUFFIXES]
         if not videos:
             raise manual.missing(manual_dir, "video", self.MANUAL_DOWNLOAD_INSTRUCTIONS)
-        aligned = {
-            (speaker_of(path, manual_dir), path.stem): path
-            for path in paths
-            if path.suffix.lower() == ".align"
-        }
-        sources = []
-        tally.listed = len(videos)
+        aligned: dict[tuple[str, str], Path] = {}
+        for path in paths:
+            if path.suffix.lower() == ".align":
+                first = aligned.setdefault((speaker_of(path, manual_dir), path.stem), path)
+                if first is not path:
+                    _omit(Omission.DUPLICATE_ID, path, manual_dir, tally)
+        sources, used = [], set()
+        tally.listed += len(videos)
         for path in videos:
-            speaker = speaker_of(path, manual_dir)
-            found = aligned.pop((speaker, path.stem), None)
-            source = _source(path, manual_dir, speaker, found)
+            key = speaker, _ = speaker_of(path, manual_dir), path.stem
+            source = _source(path, manual_dir, speaker, aligned.get(key))
+            source = Omission.DUPLICATE_ID if key in used else source
+            used |= {key} & aligned.keys()
             if isinstance(source, Source):
                 sources.append(source)
             else:
                 tally.omit(source, path.relative_to(manual_dir).as_posix())
-        tally.listed += len(aligned)
-        for path in aligned.values():
-            tally.omit(Omission.NO_MEDIA, path.relative_to(manual_dir).as_posix())
+        for key in sorted(aligned.keys() - used):
+            _omit(Omission.NO_MEDIA, aligned[key], manual_dir, tally)
         return Listing(sources, tally)
 
     def assign_splits(
@@ -68,6 +73,12 @@ class Builder(ClipsBuilder):
     ) -> dict[str, list[Outcome]]:
         """`train` and `validation` by a stable hash of the video id; copies of a file dropped."""
         return unlabelled.split_by_hash(unlabelled.drop_copies(outcomes))
+
+
+def _omit(reason: Omission, path: Path, root: Path, tally: Tally) -> None:
+    """Lists and leaves out an alignment."""
+    tally.listed += 1
+    tally.omit(reason, path.relative_to(root).as_posix())
 
 
 def speaker_of(path: Path, root: Path) -> str:

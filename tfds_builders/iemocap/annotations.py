@@ -27,6 +27,7 @@ MARKED_SIDE = "left"
 published programs share. The ledger's `speaks_elsewhere` counts against it."""
 
 _GENDERS = {"F": "female", "M": "male"}
+_SETTINGS = {"impro": "improvised", "script": "scripted"}
 _DIALOGUE = re.compile(r"Ses\d\d[FM]_(impro|script)\w+")
 _PART = re.compile(r"[FM]\w+")
 _TURN = re.compile(r"\[(\S+)\s+-\s+(\S+)\]\s+(\S+)\s+(\S+)(?:\s+\[([^\]]*)\])?")
@@ -55,6 +56,11 @@ class Turn:
     @property
     def dialogue(self) -> str:
         return self.name.rpartition("_")[0]
+
+    @property
+    def setting(self) -> str:
+        """'improvised' or 'scripted', as the name of the dialogue says."""
+        return _SETTINGS[_DIALOGUE.fullmatch(self.dialogue)[1]]
 
     @property
     def gender(self) -> str:

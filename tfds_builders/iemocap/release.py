@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from memobert_jax import record
@@ -61,10 +61,11 @@ def listing(folder: Path, labels: Mapping[str, str], films: bool, instructions: 
     sources: list[Source] = []
     for session in sessions:
         evaluations = manual.need(root, f"{session.name}/{EVALUATIONS}", instructions)
+        texts = evaluations, session / TRANSCRIPTS
+        names = sorted({path.stem for folder in texts for path in _files(folder, ".txt")})
         dialogues = [
-            _dialogue(path, session / TRANSCRIPTS / path.name, labels, tally)
-            for path in _files(evaluations, ".txt")
-            if annotations.is_dialogue(path.stem)
+            _dialogue(name, *(folder / f"{name}.txt" for folder in texts), labels, tally)
+            for name in filter(annotations.is_dialogue, names)
         ]
         sources += (_of_films if films else _of_sentences)(root, session, dialogues, tally)
     return Listing(sources, tally)
@@ -77,18 +78,21 @@ def _files(folder: Path, suffix: str) -> list[Path]:
 
 
 def _dialogue(
-    evaluation: Path, transcript: Path, labels: Mapping[str, str], tally: Tally
+    name: str, evaluation: Path, transcript: Path, labels: Mapping[str, str], tally: Tally
 ) -> Dialogue:
-    turns, unreadable = annotations.read_turns(evaluation)
+    turns, unreadable = annotations.read_turns(evaluation) if evaluation.is_file() else ([], [])
     said, left = annotations.read_transcript(transcript) if transcript.is_file() else ({}, 0)
+    tally.note(
+        "dialogues without an evaluation, whose turns are left out", not evaluation.is_file()
+    )
     tally.note("dialogues without a transcript, whose turns have no text", not said)
     tally.note("lines of transcripts that name no turn", left)
     without = sorted(said.keys() - {turn.name for turn in turns})
     tally.listed += len(turns) + len(unreadable) + len(without)
     for place in unreadable:
         tally.omit(Omission.UNREADABLE, place)
-    for name in without:
-        tally.omit(Omission.NO_LABEL, name)
+    for turn in without:
+        tally.omit(Omission.NO_LABEL, turn)
     wanted: dict[str, Utterance] = {}
     seen: set[str] = set()
     for turn in turns:
@@ -98,7 +102,7 @@ def _dialogue(
             wanted[turn.name] = _utterance(turn, said.get(turn.name, ""), labels[turn.code])
         else:
             tally.omit(reason, turn.name)
-    return Dialogue(evaluation.stem, frozenset(seen | said.keys()), tuple(wanted.values()))
+    return Dialogue(name, frozenset(seen | said.keys()), tuple(wanted.values()))
 
 
 def _omission(turn: Turn, labels: Mapping[str, str]) -> Omission | None:
@@ -117,7 +121,7 @@ def _utterance(turn: Turn, text: str, label: str) -> Utterance:
         "dialogue": turn.dialogue,
         "gender": turn.gender,
         "emotion": record.EMOTIONS.index(label) if label else -1,
-        "labels": turn.code,
+        "labels": f"{turn.code},{turn.setting}",
         "valence": turn.valence,
         "arousal": turn.arousal,
         "dominance": turn.dominance,
@@ -140,7 +144,7 @@ def _of_films(
 
 
 def _of_sentences(
-    root: Path, session: Path, dialogues: Iterable[Dialogue], tally: Tally
+    root: Path, session: Path, dialogues: Sequence[Dialogue], tally: Tally
 ) -> Iterator[Source]:
     """A source a turn: its sound file, whole."""
     for dialogue in dialogues:
@@ -153,6 +157,10 @@ def _of_sentences(
             else:
                 _omit(Omission.NO_MEDIA, [turn], tally)
         _omit_files(root, [sounds[name] for name in sounds.keys() - dialogue.turns], tally)
+    folders = sorted((session / SENTENCES).glob("*"))
+    known = {dialogue.name for dialogue in dialogues}
+    for folder in (folder for folder in folders if folder.name not in known):
+        _omit_files(root, _files(folder, ".wav"), tally)
 
 
 def _source(root: Path, path: Path, utterances: tuple[Utterance, ...]) -> Source:

@@ -65,6 +65,7 @@ def listing(
             sources.append(_source(folder, media[turn.name], turn, text, labels[turn.code]))
         else:
             tally.omit(reason, turn.name)
+    tally.note("transcripts of turns that are not evaluated", len(said.keys() - seen))
     for name in sorted(media.keys() - seen):
         tally.listed += 1
         tally.omit(Omission.NO_ANNOTATION, media[name].relative_to(folder).as_posix())
@@ -105,7 +106,7 @@ def _source(folder: Path, path: Path, turn: Turn, text: str, label: str) -> Sour
         "dialogue": f"{turn.session}_{turn.scene}",
         "gender": turn.gender,
         "emotion": record.EMOTIONS.index(label) if label else -1,
-        "labels": turn.code,
+        "labels": f"{turn.code},{evaluation.SETTINGS[turn.setting]}",
         "valence": turn.valence,
         "arousal": turn.arousal,
         "dominance": turn.dominance,

@@ -28,7 +28,7 @@ _NAME = re.compile(r"([a-z]+)(\d{1,2})")
 
 
 def read(speaker: str, stem: str) -> Utterance | Omission:
-    """The utterance of a file such as a01 or a1 of a speaker; NO_ANNOTATION if it is none.
+    """The utterance of a file such as a01 or a1 of a speaker; NO_ANNOTATION if either is none.
 
     The text is empty: the release does not say which number is which sentence.
 
@@ -36,7 +36,7 @@ def read(speaker: str, stem: str) -> Utterance | Omission:
       ValueError: for letters that are no emotion of the database.
     """
     found = _NAME.fullmatch(stem)
-    if found is None:
+    if found is None or speaker not in SPEAKERS:
         return Omission.NO_ANNOTATION
     emotion, number = found[1], int(found[2])
     if emotion not in EMOTIONS:

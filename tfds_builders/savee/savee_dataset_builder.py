@@ -56,17 +56,13 @@ class Builder(ClipsBuilder, skip_registration=True):  # TFDS has one of this nam
     )
 
     def list_sources(self, manual_dir: Path) -> Listing:
-        """The files of the speakers' folders, by name."""
+        """The files of all folders, by name; those of other folders than the speakers' are left
+        out."""
         config, help_text = self.builder_config, self.MANUAL_DOWNLOAD_INSTRUCTIONS
         tally = Tally()
         root = manual.need(manual_dir, config.folder, help_text)
-        paths = [
-            path
-            for speaker in names.SPEAKERS
-            if (root / speaker).is_dir()
-            for path in named_files.files(root / speaker, config.suffix)
-        ]
-        if not paths:
+        paths = sorted(p for p in manual.walk(root) if p.suffix.lower() == config.suffix)
+        if not any(path.parent.name in names.SPEAKERS for path in paths):
             speakers = ", ".join(names.SPEAKERS)
             raise FileNotFoundError(
                 f"no {config.suffix} file in the folders {speakers} of {root}. {help_text}"
