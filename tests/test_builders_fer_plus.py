@@ -141,6 +141,13 @@ def test_a_row_that_is_no_picture_is_named(source, tmp_path, line, by, message):
         kit.run_build("fer_plus", source, tmp_path / "data")
 
 
+def test_a_quote_that_is_never_closed_is_named(source):
+    with (source / "fer2013.csv").open("a") as file:
+        file.write('0,"' + "0 " * 100_000)
+    with pytest.raises(ValueError, match=r"fer2013\.csv, after line 11: .*quote never closed"):
+        list(votes.read_pixels(source))
+
+
 def test_files_of_different_length_are_refused(source, tmp_path):
     path = source / "fer2013.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")

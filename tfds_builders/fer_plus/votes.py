@@ -85,7 +85,7 @@ def read_pixels(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
         reader = csv.DictReader(file, skipinitialspace=True)
         if not {"pixels", "Usage"} <= set(reader.fieldnames or ()):
             raise ValueError(f"{path} has the columns {reader.fieldnames}; expected pixels, Usage")
-        for row in reader:
+        for row in tables.each(reader, path):
             where = f"{path} line {reader.line_num}"
             yield _split(row["Usage"], where), _picture((row["pixels"] or "").split(), where)
 
