@@ -93,7 +93,7 @@ def multi_label(log_probs: np.ndarray, labels: np.ndarray, thresholds: np.ndarra
 def reaches(log_probs: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Where probabilities reach their thresholds, bool like `log_probs` f32 [..., labels]."""
     with np.errstate(divide="ignore"):
-        bounds = np.log(np.asarray(thresholds, np.float32))
+        bounds = np.log(np.asarray(thresholds, np.float64)).astype(np.float32)
     return np.asarray(log_probs, np.float32) >= bounds
 
 

@@ -14,8 +14,7 @@ from absl import logging
 from memobert_jax import record
 from memobert_jax.config import EncodersConfig
 
-T = TypeVar("T")
-U = TypeVar("U")
+T, U = TypeVar("T"), TypeVar("U")
 FITTED_CLIPS = 10_000
 """Normalisation is fitted on at most so many clips of a split, evenly spread over it."""
 NONE = {
@@ -115,6 +114,7 @@ class Featurizer:
         self.front_ends = {
             modality: _front_end(modality, given, (weights or {}).get(modality, ""))
             for modality, given in encoders.items()
+            if given["name"] != NONE[modality]["name"]
         }
 
     @property

@@ -22,12 +22,15 @@ def ids(dataset: FeaturesDataset, hold_out: Sequence[str]) -> list[str]:
         of its dataset.
     """
     names, held = np.array(dataset.column("id")), np.zeros(len(dataset), bool)
+    # Folds are those of the whole corpus, whichever split of it is asked about.
+    splits = FeaturesDataset.splits(dataset.path)
+    every = [FeaturesDataset(dataset.path, split) for split in splits]
     for one in hold_out:
         definition, fold = _parsed(one)
         if definition.dataset not in ("", dataset.dataset["name"]):
             continue
         folds.check_dataset(definition, dataset.dataset, dataset.path)
-        dealt = definition.folds(lambda name: _column(dataset, name))
+        dealt = definition.folds(lambda name: np.concatenate([_column(d, name) for d in every]))
         if fold >= len(dealt):
             raise ValueError(
                 f"hold_out = {one!r}: the protocol has {len(dealt)} folds, numbered from 0"

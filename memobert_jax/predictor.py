@@ -1,5 +1,6 @@
 """A checkpoint that classifies clips: features, prompt, rows and network as in training."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 
 from memobert_jax import (
+    additive,
     checkpoint,
     classify,
     measures,
@@ -74,7 +76,8 @@ class Predictor:
             self.metadata["normalisation"],
             self.metadata.get("weights", {}) | dict(weights or {}),
         )
-        self._hears_s = self.featurizer.front_ends["speech"][0].longest_s
+        ears = self.featurizer.front_ends.get("speech")
+        self._hears_s = ears[0].longest_s if ears else math.inf
         self._layout = _layout(self.longest, self.featurizer.widths)
         self._mesh = sharding.make_mesh(mesh or MeshConfig())
         shards = self._mesh.shape["data"] * self._mesh.shape["fsdp"]
@@ -110,7 +113,7 @@ class Predictor:
         ]
 
     def _said(self, clips: Sequence[views.Clip]) -> np.ndarray:
-        """Probabilities or values f32 [clips, subsets, outputs]; NaN where nothing of a subset is
+        """What `answers` takes, f32 [clips, subsets, outputs]; NaN where nothing of a subset is
         there."""
         if not clips:
             return np.zeros((0, len(SUBSETS), len(self.outputs)), np.float32)
@@ -122,8 +125,6 @@ class Predictor:
             found = classify.score(self._step, self._params, rows, batches, free).outputs
         if self.task == "single":
             found = np.exp(measures.restricted(found))
-        elif self.task == "multi":
-            found = np.exp(found)
         return found.swapaxes(0, 1)
 
     def _unheard(self, item: Mapping[str, Any], clip: views.Clip) -> float:
@@ -167,15 +168,15 @@ def answers(
       task: `single`, `multi` or `regression`.
       outputs: their names.
       thresholds: of several labels.
-      said: subset -> f32 [outputs], probabilities or values.
+      said: subset -> f32 [outputs], probabilities of classes, log-probabilities of labels, or
+        values.
     """
-    named = {
-        subset: dict(zip(outputs, _rounded(values), strict=True)) for subset, values in said.items()
-    }
+    shown = {subset: np.exp(v) if task == "multi" else v for subset, v in said.items()}
+    named = {subset: dict(zip(outputs, _rounded(v), strict=True)) for subset, v in shown.items()}
     if task != "multi":
         return {"values" if task == "regression" else "probabilities": named}
     labels = {
-        subset: [outputs[i] for i in np.flatnonzero(values >= np.asarray(thresholds))]
+        subset: [outputs[i] for i in np.flatnonzero(additive.reaches(values, thresholds))]
         for subset, values in said.items()
     }
     return {"probabilities": named, "labels": labels}
@@ -210,4 +211,6 @@ def load(path: str | Path, kind: str, classifier: Classifier, shardings: Any) ->
 def _layout(longest: views.Longest, widths: Mapping[str, int]) -> Any:
     """Rows that take any clip, so that one program serves every video."""
     lengths = np.array([longest], np.int32)
-    return views.layout_for(lengths, Widths(widths["face"], 0, widths["speech"]), _ROW_WIDTH)
+    return views.layout_for(
+        lengths, Widths(widths.get("face", 1), 0, widths.get("speech", 1)), _ROW_WIDTH
+    )

@@ -90,6 +90,11 @@ def words(cfg: EvaluateConfig, task: Task, tokens: Tokenizer) -> Verbaliser | No
             f"target {cfg.target} is a number, which a prompt does not give: leave "
             f"{', '.join(refused)} out of arms"
         )
+    if cfg.prompt.templates:
+        raise ValueError(
+            f"target {cfg.target} is a number, and templates are compared by what a prompt says: "
+            "leave prompt.templates out"
+        )
     return None
 
 

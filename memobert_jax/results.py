@@ -70,7 +70,7 @@ def before(bench: Workbench, paths: Sequence[Path]) -> tuple[list[str], list[str
             described[paths[fold]],
             bench.scored,
             fold,
-            pretrained=set(bench.cfg.arms) != {"random_init"},
+            pretrained=set(bench.cfg.arms) != {"random_init"} or len(bench.templates) > 1,
         )
         found[fold] = one.found
         unchecked += one.unchecked

@@ -134,7 +134,8 @@ def shared(several: Sequence[FeaturesDataset]) -> dict[str, Any]:
     A dataset in which no clip has a modality need not know its encoder.
 
     Returns:
-      `encoders` and `normalisation` by modality, `extract`, `weights`, and `widths`.
+      `encoders` and `normalisation` by modality, `weights`, `widths`, and `extract` of the first
+      that was cut out of media.
 
     Raises:
       ValueError: if two datasets differ; names both and what they differ in.
@@ -155,7 +156,8 @@ def shared(several: Sequence[FeaturesDataset]) -> dict[str, Any]:
         out["widths"] |= {name: owners[0].widths[name] for name in widths}
     weights = [one.metadata.get("weights", {}) for one in several]
     out["weights"] = {name: path for found in reversed(weights) for name, path in found.items()}
-    return out | {"extract": first.metadata["extract"]}
+    extracted = [one.metadata["extract"] for one in several if one.metadata["extract"]]
+    return out | {"extract": extracted[0] if extracted else {}}
 
 
 def widths_of(datasets: Sequence[FeaturesDataset]) -> Widths:

@@ -1,6 +1,7 @@
 """ravdess: names are the annotation, songs stay out, one vector of the face beside the speech."""
 
 import csv
+import json
 import os
 
 import builders_kit as kit
@@ -163,6 +164,12 @@ def test_with_like_nothing_is_fitted_on_the_actors(corpus, tmp_path):
     kit.run_build("ravdess", corpus, tmp_path / "data", config="speech")
     clips_dir, like = folder_of(tmp_path / "data", "speech"), str(tmp_path / "like")
     featurize.featurize(clips_dir, like, featurize.request(clips_dir, normalise_on="everything"))
+    with pytest.raises(ValueError, match="is RAVDESS itself"):
+        kit.run_build("ravdess", corpus, tmp_path / "data", config="action_units", like=like)
+    path = tmp_path / "like/metadata.json"
+    known = json.loads(path.read_text())
+    other = known["dataset"] | {"name": "grid"}
+    path.write_text(json.dumps(known | {"dataset": other}))
     kit.run_build("ravdess", corpus, tmp_path / "data", config="action_units", like=like)
     folder = folder_of(tmp_path / "data", "action_units")
     here = features.FeaturesDataset(folder, "everything")

@@ -135,7 +135,7 @@ def test_a_fitted_head_says_what_its_answers_are(several):
     _, output = several
     kept = checkpoint.metadata(output / "head")["fit"]
     assert (kept["task"], tuple(kept["outputs"]), len(kept["thresholds"])) == ("multi", PAIRS, 4)
-    said = {"T": np.array([0.9, 0.1, 0.5, 0.2], np.float32)}
+    said = {"T": np.log(np.array([0.9, 0.1, 0.5, 0.2], np.float32))}
     found = predictor.answers("multi", kept["outputs"], (0.5, 0.5, 0.5, 0.1), said)
     assert found["labels"] == {"T": ["anger", "neutral", "sadness"]}
     assert found["probabilities"]["T"]["anger"] == pytest.approx(0.9)
@@ -164,6 +164,9 @@ def test_a_value_is_predicted_by_head_and_probe_and_by_no_prompt(data, run, tmp_
     assert checkpoint.metadata(tmp_path / "head")["fit"]["outputs"] == ["valence"]
     with pytest.raises(ValueError, match="target valence is a number, which a prompt does not"):
         evaluate.evaluate(configured(data, target="valence"), run, tmp_path)
+    several = PromptConfig(templates=("x [MASK] {text}",))
+    with pytest.raises(ValueError, match=r"leave prompt\.templates out"):
+        evaluate.evaluate(dataclasses.replace(cfg, prompt=several), run, tmp_path)
 
 
 def test_the_template_of_a_fold_is_the_one_that_validates_best(data, run, tmp_path):

@@ -131,6 +131,14 @@ def test_equal_scores_lie_on_one_side_of_a_threshold():
     assert 0.1 < found < 0.5
 
 
+def test_a_threshold_of_very_small_or_very_sure_scores_still_divides_them():
+    for scores in ([-200, -201, -300, -400], [-1e-8, -2e-8, -5e-3, -1]):
+        log_probs = np.array(scores, np.float32)[None, :, None]
+        true = np.array([1, 0, 0, 0])[:, None]
+        cut = tasks.thresholds_of(log_probs, true)
+        assert tasks.MULTI.measure(log_probs[0], true, cut)["f1_binary"] == 1.0
+
+
 def test_what_could_not_be_scored_has_no_say_in_a_threshold():
     log_probs, true = several()
     alone = tasks.thresholds_of(log_probs[:1], true)

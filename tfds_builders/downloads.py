@@ -69,11 +69,12 @@ def download_archives(name: str, urls: list[str], folder: Path, recorded: Path) 
     infos = checksums.load_url_infos(recorded) if recorded.is_file() else {}
     recorded.parent.mkdir(parents=True, exist_ok=True)
     recorded.touch()
-    options = {}
-    if any(url not in infos for url in urls):
-        options = {"register_checksums": True, "register_checksums_path": recorded}
     asked = {f"{number:03d}": url for number, url in enumerate(urls)}
-    return _get(name, infos, folder, asked, options)
+    known = {number: url for number, url in asked.items() if url in infos}
+    new = {number: url for number, url in asked.items() if url not in infos}
+    options = {"register_checksums": True, "register_checksums_path": recorded}
+    found = _get(name, infos, folder, known, {}) if known else {}
+    return found | (_get(name, infos, folder, new, options) if new else {})
 
 
 def extract(archive: Path, folder: Path) -> Path:

@@ -62,6 +62,12 @@ def open_records(
 def _statistics_of(like: str) -> dict[str, Any]:
     """`normalisation` and `normalised_on` of Records, the speech of a features dataset."""
     metadata = dict(reader.open_builder(like, "features").info.metadata)
+    name = metadata.get("dataset", {}).get("name") or reader.open_builder(like, "features").name
+    if name == "ravdess":
+        raise ValueError(
+            f"--like={like} is RAVDESS itself, so its statistics know the actors that folds test: "
+            "give features of another corpus"
+        )
     found, wanted = metadata["encoders"]["speech"], logmel.ENCODER.identity()
     if found != wanted:
         raise ValueError(
