@@ -6,7 +6,6 @@ random parameters, with the prompt, or with the head where a value is predicted.
 few-shot size, a seed of its subset and a seed of the fit.
 """
 
-import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -76,8 +75,9 @@ def compare(
                 trunk = bench.load(loaded)
             if run.fold not in templates:
                 templates[run.fold] = bench.choose(run.fold, trunk)
-            tell = functools.partial(_tell, advance, name)
-            found, kept = trial.run_arm(bench, arm, run, trunk, templates[run.fold], tell)
+            found, kept = trial.run_arm(
+                bench, arm, run, trunk, templates[run.fold], lambda n, name=name: advance(n, name)
+            )
             done[arm, run] = found
             if store is None:
                 continue
@@ -96,10 +96,6 @@ def compare(
         "seconds": round(time.monotonic() - began, 2),
     }
     return Comparison(json.loads(json.dumps(found)), outputs, items)
-
-
-def _tell(advance: Callable[[int, str], Any], name: str, steps: int) -> None:
-    advance(steps, name)
 
 
 def _summary(

@@ -165,7 +165,7 @@ def probe(
     for penalty in cfg.probe_penalties:
         kernel, bias = linear.fit(states, labels, penalty, start[HEAD]["bias"].shape[0])
         layer = {"kernel": np.asarray(kernel, np.float32), "bias": np.asarray(bias, np.float32)}
-        params = {**start, HEAD: jax.tree.map(_like, layer, start[HEAD])}
+        params = {**start, HEAD: jax.tree.map(stages.put_like, layer, start[HEAD])}
         outputs = np.asarray(program.score_top(params, features))[:, :clips]
         where = {"stage": "top", "step": 0, "lr": 0.0, "penalty": penalty, "train_loss": None}
         search.offer(params, outputs, **where)
@@ -176,10 +176,6 @@ def _with_room(features: np.ndarray, room: Room) -> np.ndarray:
     """[subsets, clips, hidden] of a validation part, with as many clips as that of any fit."""
     features = np.swapaxes(features, 0, 1)
     return np.swapaxes(stages.pad(features, max(room.validation, len(features))), 0, 1)
-
-
-def _like(value: np.ndarray, old: jax.Array) -> jax.Array:
-    return jax.device_put(value, old.sharding)
 
 
 def _labelled(found: classify.Scores, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,9 +27,6 @@ from memobert_jax.prompts import Template
 from memobert_jax.record import SPEECH_ROW_S
 from memobert_jax.state import Params
 
-OTHER = "another word"
-"""What a prompt is scored against in the whole vocabulary, beside its classes."""
-
 _ROWS = 8
 _ROW_WIDTH = 256
 
@@ -86,7 +83,7 @@ class Predictor:
         kind, scoring = "head" if self.kind == "head" else "prompt", self.prompt.scoring
         classifier = classify.of_kind(kind, model, self.task, len(self.outputs), words, scoring)
         if kind == "prompt" and scoring == "full_vocabulary":
-            self.outputs += (OTHER,)
+            self.outputs += (verbaliser.OTHER,)
         self._calibrated = kind == "prompt" and scoring == "calibrated"
         self._params = load(path, self.kind, classifier, classifier.shardings(self._mesh))
         self._step = classify.make_score_step(classifier, self._mesh)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from memobert_jax import tasks
 from memobert_jax.statistics import spread
 
 NAMES = {
@@ -28,7 +29,7 @@ TITLES = {
 }
 """Metric -> what tables call it."""
 
-MAIN = {"single": "uar", "multi": "f1_binary", "regression": "ccc"}
+MAIN = {task.name: task.main for task in (tasks.single(2), tasks.MULTI, tasks.REGRESSION)}
 """Task -> its main metric."""
 
 

@@ -69,7 +69,9 @@ class Source:
         Raises:
           ValueError: if no clip can be used.
         """
-        held = np.isin(dataset.column("id"), holdout.ids(dataset, cfg.hold_out))
+        held = np.zeros(len(dataset), bool)
+        if cfg.hold_out:
+            held = np.isin(dataset.column("id"), holdout.ids(dataset, cfg.hold_out))
         text = token_lengths(dataset, tokenizer)
         face = np.minimum(dataset.lengths["face"], cfg.max_face)
         speech = np.minimum(dataset.lengths["speech"], cfg.max_speech)

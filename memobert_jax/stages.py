@@ -76,6 +76,11 @@ def _put(params: Params, parts: dict[str, Any]) -> Params:
     return params
 
 
+def put_like(value: Any, old: jax.Array) -> jax.Array:
+    """A value, broadcast to an array of the parameters, in its place on the devices."""
+    return jax.device_put(np.broadcast_to(np.asarray(value, old.dtype), old.shape), old.sharding)
+
+
 def _schedule(cfg: FitConfig, steps: int) -> optax.Schedule:
     """0 .. 1 .. 0 over the stage, without its first and last zero."""
     warmup = round(cfg.warmup_share * steps)

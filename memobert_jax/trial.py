@@ -3,10 +3,9 @@
 import time
 from typing import Any
 
-import jax
 import numpy as np
 
-from memobert_jax import fit
+from memobert_jax import fit, stages
 from memobert_jax.classify import HEAD, TRUNK
 from memobert_jax.fewshot import Run
 from memobert_jax.fit import Fitted
@@ -93,10 +92,7 @@ def start(bench: Workbench, arm: str, trunk: Params, run: Run, template: int) ->
         params[HEAD] = fresh[HEAD](seed)
         if "deviation" in params[HEAD]:
             labels = bench.train(run, template).rows.labels
-            params[HEAD] |= {"mean": _put(labels.mean(), params[HEAD]["mean"])}
-            params[HEAD] |= {"deviation": _put(labels.std() or 1.0, params[HEAD]["deviation"])}
+            found = {"mean": labels.mean(), "deviation": labels.std() or 1.0}
+            for name, value in found.items():
+                params[HEAD][name] = stages.put_like(value, params[HEAD][name])
     return params
-
-
-def _put(value: float, old: jax.Array) -> jax.Array:
-    return jax.device_put(np.full(old.shape, value, old.dtype), old.sharding)

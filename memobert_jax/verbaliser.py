@@ -18,6 +18,9 @@ from memobert_jax.tokenizer import Tokenizer
 SYNONYMS = "|"
 """What stands between the words of a class."""
 
+OTHER = "another word"
+"""What the last class is called where classes are scored against the whole vocabulary."""
+
 _NOTHING = -1e30
 """Stands for the logarithm of 0."""
 

@@ -225,10 +225,7 @@ class Workbench:
             part = self.validation(fold, number, "prompt")
             outputs = self._score("prompt", {TRUNK: trunk}, part)
             found.append(self.task.selection(outputs, part.rows.labels))
-        best = 0
-        for number, selection in enumerate(found):
-            if tasks.better(selection, found[best]):
-                best = number
+        best = max(range(len(found)), key=lambda n: (found[n][self.task.main], -found[n]["loss"]))
         return best, dict(zip((t.text for t in self.templates), found, strict=True))
 
     def thresholds(self, kind: str, params: Params, fold: int, template: int) -> list[float] | None:

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from memobert_jax import tasks
+from memobert_jax.config import EvaluateConfig, as_dict
 from memobert_jax.measures import restricted
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 SUBSETS = ("T", "F", "S", "TFS")
 SEEDS = (1, 2)
+TARGETS = {"single": "emotion", "multi": "labels", "regression": "valence"}
 TASKS = {"multi": tasks.MULTI, "regression": tasks.REGRESSION}
 SKILL = {"zero_shot": 0.8, "prompt": 1.8, "head": 1.5, "random_init": 0.6}
 """How far the true class stands out, with all modalities and every clip of the training part."""
@@ -96,7 +98,7 @@ def evaluation(
         "task": task,
         "checkpoint": {"path": "RUN/checkpoints/100", "step": 100, "kind": "pretrain",
                        "data": [{"path": "FEATURES"}], "tokenizer": "abc"},
-        "config": {"source": "LABELLED"},
+        "config": as_dict(EvaluateConfig(source="LABELLED", target=TARGETS[task])),
         "command": "python -m memobert_jax.evaluate --config=configs/evaluate_emotion.py",
         "git": "a1b2c3d",
         "hardware": "1 x cpu",

@@ -331,7 +331,7 @@ def test_files_that_are_not_of_one_evaluation_are_not_refused(tmp_path):
     (fresh("k") / "scores.npz").write_bytes(b"PK\x03\x04 cut")
     refused(tmp_path / "k", ValueError, "scores.npz cannot be read")
     (fresh("l") / "results.json").write_text('{"format": 3, "arms": {}}')
-    refused(tmp_path / "l", ValueError, "has no task, checkpoint, protocol")
+    refused(tmp_path / "l", ValueError, "has no task, config, checkpoint")
 
 
 def test_runs_and_datasets_without_content_are_not_refused(tmp_path):

@@ -95,9 +95,11 @@ def extract(archive: Path, folder: Path) -> Path:
                 if not (partial / entry).resolve().is_relative_to(partial.resolve()):
                     raise OSError(f"{archive} holds {entry!r}, which would lie outside its folder")
             file.extractall(partial)
+        partial.replace(folder)
     except zipfile.BadZipFile as error:
         raise OSError(f"{archive} is no zip, or a damaged one ({error}): delete it") from error
-    partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

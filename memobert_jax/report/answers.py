@@ -7,7 +7,8 @@ import numpy as np
 
 from memobert_jax import measures, statistics
 from memobert_jax.report import findings
-from memobert_jax.report.evaluation import OTHER, Evaluation
+from memobert_jax.report.evaluation import Evaluation
+from memobert_jax.verbaliser import OTHER
 
 
 def confusion(e: Evaluation) -> dict[str, Any] | None:

@@ -15,10 +15,8 @@ from memobert_jax import additive, scores, tasks
 FORMAT = 3
 """Of results.json."""
 RESULTS, SCORES = "results.json", "scores.npz"
-ENTRIES = ("task", "checkpoint", "protocol", "scored_part", "chance", "warnings", "arms")
+ENTRIES = ("task", "config", "checkpoint", "protocol", "scored_part", "chance", "warnings", "arms")
 ARRAYS = ("ids", "labels", "speakers", "genders", "fold", "subsets", "classes")
-OTHER = "another word"
-"""What the last output is where a prompt was scored against the whole vocabulary."""
 
 
 class Key(NamedTuple):
@@ -40,7 +38,7 @@ class Evaluation:
       subsets, classes: names, in the order of the arrays.
       scores: arm -> size of the training part (`per_class`, None where nothing is fitted) ->
         Key -> outputs f32 [subsets, clips, outputs], pooled over the folds: log-probabilities of
-        the classes, and of OTHER where that counts, or values.
+        the classes, and of `verbaliser.OTHER` where that counts, or values.
       thresholds: as `scores`, f64 [clips, labels], those of the fold of each clip; empty without.
     """
 

@@ -182,18 +182,16 @@ def fine_print(e: Evaluation) -> dict[str, Any]:
         found = sorted({run[key] for run in runs if run.get(key) is not None})
         return ", ".join(map(str, found)) or "none"
 
-    checkpoint, cfg = r["checkpoint"], r.get("config", {})
-    prompt, fit = cfg.get("prompt", {}), cfg.get("fit", {})
-    templates = list(dict.fromkeys(run["template"] for run in runs if run.get("template")))
+    checkpoint, cfg = r["checkpoint"], r["config"]
+    several = e.task.name != "regression"
+    templates = list(dict.fromkeys(run["template"] for run in runs))
     pairs = {
-        "Predicted": f"{cfg.get('target', 'not recorded')}: {', '.join(e.classes)}",
+        "Predicted": f"{cfg['target']}: {', '.join(e.classes)}",
         "Template": " or ".join(templates),
-        "Label words": ", ".join(prompt.get("label_words", ()))
-        if e.task.name != "regression"
-        else "",
-        "Prompts are scored by": wording.SCORINGS.get(prompt.get("scoring"), ""),
+        "Label words": ", ".join(cfg["prompt"]["label_words"]) if several else "",
+        "Prompts are scored by": wording.SCORINGS[cfg["prompt"]["scoring"]] if several else "",
         "A label is said to hold": _THRESHOLDS if e.task.thresholds else "",
-        "Fits see": ", ".join(fit.get("cases") or cfg.get("subsets", ())),
+        "Fits see": ", ".join(cfg["fit"]["cases"] or cfg["subsets"]),
         "Protocol": f"{p['name']}, version {p['version']}",
         "Fingerprint": p["fingerprint"],
         "Rule": p.get("rule", ""),
@@ -217,5 +215,5 @@ def fine_print(e: Evaluation) -> dict[str, Any]:
         "parts": list(dict.fromkeys(part for fold in p["folds"] for part in fold["sizes"])),
         "views": r.get("views", {}),
         "runs": [(arm, run) for arm, found in r["arms"].items() for run in found["runs"]],
-        "config": json.dumps(r.get("config", {}), indent=1),
+        "config": json.dumps(cfg, indent=1),
     }
