@@ -145,6 +145,18 @@ def test_a_zip_that_was_cut_in_half_is_extracted(archive, tmp_path):
     assert not (tmp_path / "data/emodb_default").is_dir()
 
 
+def test_a_zip_with_a_flipped_byte_leaves_files_behind(archive, tmp_path):
+    _, path = archive
+    with zipfile.ZipFile(path) as file:
+        entry = max(file.infolist(), key=lambda info: info.compress_size)
+    data = bytearray(path.read_bytes())
+    data[entry.header_offset + len(entry.filename) + 40] ^= 255
+    path.write_bytes(bytes(data))
+    with pytest.raises(OSError, match="damaged"):
+        downloads.extract(path, tmp_path / "whole/000")
+    assert not list((tmp_path / "whole").rglob("*"))
+
+
 def test_every_address_is_of_a_configuration(tmp_path):
     for name in build.names():
         path = downloads._HERE / name / downloads.ADDRESSES

@@ -89,9 +89,11 @@ def test_several_labels_are_answered_by_thresholds_of_the_validation_part(severa
             )
     cfg = configured(data, target="emotions")
     path = checkpoint.resolve(run)
-    bench = workbench.Workbench(cfg, checkpoint.metadata(path))
+    cfg = dataclasses.replace(cfg, arms=("zero_shot",))
+    bench = workbench.Workbench(cfg, checkpoint.metadata(path), scored="validation")
     with jax.set_mesh(bench.mesh):
-        found = bench.thresholds("prompt", {"memobert": bench.load(path)}, 0, 0)
+        outputs = bench.score("prompt", {"memobert": bench.load(path)}, 0, 0)
+    found = tasks.thresholds_of(outputs, labels[32:48] > 0).tolist()
     assert found == pytest.approx(results["arms"]["zero_shot"]["runs"][0]["thresholds"], rel=1e-4)
 
 

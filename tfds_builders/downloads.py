@@ -9,6 +9,7 @@ it is downloaded first, beside the downloads, and hold from then on.
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def extract(archive: Path, folder: Path) -> Path:
                     raise OSError(f"{archive} holds {entry!r}, which would lie outside its folder")
             file.extractall(partial)
         partial.replace(folder)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise OSError(f"{archive} is no zip, or a damaged one ({error}): delete it") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
