@@ -47,7 +47,7 @@ def get_config():
     config = evaluate_protocol.get_config("goemotions_official")
     config.target = "labels"
     config.prompt.update(classes=tuple(WORDS), label_words=tuple(WORDS.values()))
-    config.update(subsets=("T",), seeds=(1234,), batch_rows=32, row_width=192)
+    config.update(subsets=("T",), batch_rows=32, row_width=192)
     config.fit.update(steps=600, eval_every=300, batch_rows=16, lrs=(5e-4,), anchor=0.0)
     config.fit.update(hide=0.1, top_steps=300)
     return config

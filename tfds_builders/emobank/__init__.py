@@ -1,0 +1,1 @@
+"""EmoBank: written sentences with valence, arousal and dominance."""
