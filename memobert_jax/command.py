@@ -11,12 +11,13 @@ from typing import Any
 from absl import app, logging
 
 _HERE = Path(__file__).parent
+_HELP = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "--helpfull"})
 _OURS = [_HERE.parent / name for name in (_HERE.name, "configs", "tfds_builders")]
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Parses the flags and runs `main` with what is no flag; ends the process with its status."""
-    app.run(reported(main), flags_parser=_parse)
+    app.run(reported(main), flags_parser=parse_flags)
 
 
 def reported(main: Callable[..., int | None]) -> Callable[..., int]:
@@ -54,9 +55,14 @@ def _raised_in(error: Exception) -> Path:
     return Path(frame.f_code.co_filename)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def parse_flags(argv: list[str]) -> list[str]:
+    """What is no flag of a command line, for `app.run`; who asks for help gets it with status 0."""
     try:
         return app.parse_flags_with_usage(argv)
+    except SystemExit:  # absl ends with 1 where help was asked for, too
+        if _HELP.isdisjoint(argv):
+            raise
+        sys.exit(0)
     except (AttributeError, KeyError) as error:  # so ml_collections calls an unknown field
         if "ml_collections" not in _raised_in(error).parts:
             raise

@@ -65,6 +65,7 @@ def test_help_tells_what_to_put_where_without_heavy_imports():
     done = command("-c", code)
     assert done.returncode == 0, done.stderr
     done = command("-m", "tfds_builders.build", "folder_corpus", "--help")
+    assert done.returncode == 0
     assert "path,start,end,text,label,speaker,split" in done.stdout
     assert "--extract.min_presence" in done.stdout
 

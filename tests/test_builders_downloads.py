@@ -1,18 +1,22 @@
 """Downloads: whole files under their own names, checked against what is recorded."""
 
+import dataclasses
 import functools
 import hashlib
 import shutil
+import tarfile
 import threading
 import zipfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import acted_samples
 import builders_kit as kit
+import meld_samples
 import pytest
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from tfds_builders import build, downloads
+from tfds_builders.downloads import Address
 
 CONTENT = {"train.tsv": b"so glad\t17\ta\n", "dev.tsv": b"ew\t11\tb\n", "test.tsv": b"ok\t27\tc\n"}
 
@@ -80,6 +84,11 @@ def test_a_file_that_is_not_there_is_no_clear_error(served, tmp_path):
         downloads.download("goemotions", wanted, tmp_path / "downloads")
 
 
+def give(monkeypatch, **given):
+    """Makes builders consist of other addresses."""
+    monkeypatch.setattr(downloads, "addresses", lambda name, config: given.get(name, []))
+
+
 @pytest.fixture
 def archive(served, tmp_path, monkeypatch):
     """(address of a zip of Emo-DB, which the builder downloads; the zip)."""
@@ -87,8 +96,7 @@ def archive(served, tmp_path, monkeypatch):
     path = tmp_path / "served/download.zip"
     shutil.make_archive(str(path.with_suffix("")), "zip", tmp_path / "emodb")
     address = f"{served}/download.zip"
-    given = {"emodb": [address]}
-    monkeypatch.setattr(downloads, "addresses", lambda name, config: given.get(name, []))
+    give(monkeypatch, emodb=[Address("default", address)])
     return address, path
 
 
@@ -113,7 +121,7 @@ def test_several_archives_lie_in_one_folder(archive, tmp_path, monkeypatch):
     address, path = archive
     shutil.copy(path, path.with_name("second.zip"))
     both = [address, address.replace("download.zip", "second.zip")]
-    monkeypatch.setattr(downloads, "addresses", lambda name, config: both)
+    give(monkeypatch, ravdess=[Address("speech", one) for one in both])
     folder = downloads.fetch("ravdess", "speech", tmp_path / "data")
     assert sorted(found.name for found in folder.iterdir()) == ["000", "001"]
     assert len(list(folder.rglob("*.wav"))) == 2 * len(acted_samples.EMODB)
@@ -122,10 +130,11 @@ def test_several_archives_lie_in_one_folder(archive, tmp_path, monkeypatch):
 def test_an_archive_that_is_not_the_one_recorded_is_used(archive, tmp_path):
     address, path = archive
     recorded = tmp_path / "data/emodb.checksums.tsv"
-    downloads.download_archives("emodb", [address], tmp_path / "cache", recorded)
+    get = functools.partial(downloads.download_recorded, "emodb", {"it": address})
+    get(folder=tmp_path / "cache", recorded=recorded)
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(OSError, match=r"(?s)emodb could not be .*checksum.*as --manual_dir"):
-        downloads.download_archives("emodb", [address], tmp_path / "other", recorded)
+        get(folder=tmp_path / "other", recorded=recorded)
 
 
 def test_an_archive_whose_names_leave_its_folder_is_extracted(archive, tmp_path):
@@ -140,9 +149,9 @@ def test_an_archive_whose_names_leave_its_folder_is_extracted(archive, tmp_path)
 def test_a_zip_that_was_cut_in_half_is_extracted(archive, tmp_path):
     _, path = archive
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(OSError, match="is no zip, or a damaged one"):
+    with pytest.raises(OSError, match="is no zip or tar, or a damaged one"):
         downloads.fetch("emodb", "default", tmp_path / "data")
-    assert not (tmp_path / "data/emodb_default").is_dir()
+    assert not list((tmp_path / "data/emodb_default").rglob("*"))
 
 
 def test_a_zip_with_a_flipped_byte_leaves_files_behind(archive, tmp_path):
@@ -157,16 +166,87 @@ def test_a_zip_with_a_flipped_byte_leaves_files_behind(archive, tmp_path):
     assert not list((tmp_path / "whole").rglob("*"))
 
 
-def test_every_address_is_of_a_configuration(tmp_path):
+def test_archives_in_an_archive_are_extracted_where_they_lie(served, tmp_path, monkeypatch):
+    meld_samples.write_meld(tmp_path / "MELD.Raw")
+    for part in ("train", "dev", "test"):
+        folder = tmp_path / "MELD.Raw" / part
+        with tarfile.open(folder.with_name(f"{part}.tar.gz"), "w:gz") as file:
+            for entry in folder.iterdir():
+                file.add(entry, entry.name)
+        shutil.rmtree(folder)
+    with tarfile.open(tmp_path / "served/MELD.Raw.tar.gz", "w:gz") as file:
+        file.add(tmp_path / "MELD.Raw", "MELD.Raw")
+    give(monkeypatch, meld=[Address("default,final_cuts", f"{served}/MELD.Raw.tar.gz")])
+    build.build("meld", build.Request(data_dir=str(tmp_path / "data"), workers=1))
+    found = kit.read_dataset(tmp_path / "data/meld/default/1.0.0")
+    assert {split: len(clips) for split, clips in found.items()} == {
+        split: len(meld_samples.FILES[part])
+        for part, split in (("train", "train"), ("dev", "validation"), ("test", "test"))
+    }
+    assert not list((tmp_path / "data/downloads/meld_default").rglob("*.gz"))
+
+
+def test_files_that_a_table_lists_are_fetched_and_absent_ones_counted(
+    served, tmp_path, monkeypatch
+):
+    """As CREMA-D, whose repository lacks some of the files that it lists."""
+    acted_samples.write_crema_d(tmp_path / "served/CREMA-D")
+    listed = [*acted_samples.CREMA_D, "1002_WSI_DIS_XX"]
+    lines = ['"Stimulus_Number","Filename"', *(f'1,"{name}"' for name in listed)]
+    (tmp_path / "served/CREMA-D/SentenceFilenames.csv").write_text("\n".join(lines) + "\n")
+    real = downloads.addresses("crema_d", "acted_audio")
+    assert [one.path for one in real][:2] == ["VideoDemographics.csv", "SentenceFilenames.csv"]
+    moved = [one._replace(url=f"{served}/CREMA-D/{one.path}") for one in real]
+    give(monkeypatch, crema_d=moved)
+    request = build.Request(data_dir=str(tmp_path / "data"), config="acted_audio", workers=1)
+    build.build("crema_d", request)
+    folder = tmp_path / "data/crema_d/acted_audio/1.0.0"
+    (clips,) = kit.read_dataset(folder).values()
+    assert {clip["id"] for clip in clips} == set(acted_samples.CREMA_D)
+    listing = kit.read_metadata(folder)["listing"]
+    assert listing["listed"] == len(listed)
+    assert listing["omitted"]["no_media"]["count"] == 1
+    asked = len(Quiet.asked)
+    build.build("crema_d", dataclasses.replace(request, overwrite=True))
+    again = [line for line in Quiet.asked[asked:] if "1002_WSI" not in line]
+    assert not again, "what was there is fetched once"
+
+
+def test_a_table_whose_names_leave_the_corpus_is_followed(served, tmp_path, monkeypatch):
+    (tmp_path / "served/list.csv").write_text("Filename\n../../escape\n")
+    table = Address("acted", f"{served}/list.csv", "list.csv")
+    media = Address("acted", f"{served}/{{Filename}}", "media/../{Filename}", "list.csv")
+    give(monkeypatch, crema_d=[table, media])
+    with pytest.raises(ValueError, match=r"list\.csv, downloaded: path .* leaves the folder"):
+        downloads.fetch("crema_d", "acted", tmp_path / "data")
+
+
+def test_a_server_that_fails_is_taken_for_one_without_the_file(served, tmp_path, monkeypatch):
+    """Only what is not there may be left out."""
+    monkeypatch.setattr(Quiet, "do_GET", lambda self: self.send_error(403))
+    (tmp_path / "data/crema_d_acted").mkdir(parents=True)
+    table = tmp_path / "data/crema_d_acted/list.csv"
+    table.write_text("Filename\na\nb\n")
+    media = Address("acted", f"{served}/{{Filename}}", "{Filename}", "list.csv")
+    give(monkeypatch, crema_d=[media])
+    with pytest.raises(OSError, match="403"):
+        downloads.fetch("crema_d", "acted", tmp_path / "data")
+
+
+def test_every_address_is_of_a_configuration():
     for name in build.names():
         path = downloads._HERE / name / downloads.ADDRESSES
         if path.is_file():
             configs = {config.name for config in build.module_of(name).Builder.BUILDER_CONFIGS}
-            rows = [line.split("\t") for line in path.read_text().splitlines()]
-            assert {config for config, _ in rows} <= configs
-            assert all(address.startswith("http") for _, address in rows)
+            rows = [Address(*line.split("\t")) for line in path.read_text().splitlines()]
+            assert {config for row in rows for config in row.configs.split(",")} <= configs
+            assert all(row.url.startswith("http") for row in rows)
+            paths = {row.path for row in rows}
+            assert all(row.table in paths for row in rows if row.table)
     assert len(downloads.addresses("ravdess", "audio_visual")) == 24
+    assert len(downloads.addresses("grid", "default")) == 34
     assert not downloads.known("ravdess", "action_units")
+    assert not downloads.known("iemocap", "4class")
 
 
 def test_a_corpus_that_is_not_free_asks_for_its_folder(tmp_path):

@@ -114,8 +114,8 @@ name = sys.argv.pop(1)
 sys.argv = [name, "--help"]
 try:
     runpy.run_module(name, run_name="__main__", alter_sys=True)
-except SystemExit:
-    pass
+except SystemExit as end:
+    assert end.code == 0, end.code
 heavy = {"jax", "flax", "apache_beam", "tensorflow_datasets", "cv2", "sklearn"} & set(sys.modules)
 print("heavy:", sorted(heavy))
 """

@@ -29,6 +29,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from memobert_jax import command
 from memobert_jax.config import ExtractConfig, as_dict, field, fingerprint, from_mapping
 
 _HERE = Path(__file__).parent
@@ -229,7 +230,7 @@ def run() -> None:
         sys.modules["__main__"].__doc__ = f"{__doc__}\n{readme}"
     _define_flags(Request)
     _define_flags(ExtractConfig, "extract.")
-    app.run(main)
+    app.run(main, flags_parser=command.parse_flags)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,54 @@
 """Corpora that are free to download, through TFDS's download manager.
 
 The folder of such a builder holds one of two files, with tabs between the columns. CHECKSUMS, in
-TFDS's form, has address, size in bytes, sha256 and name of each file. ADDRESSES has configuration
-and address of each zip whose checksum is not known beforehand: size and checksum are recorded when
-it is downloaded first, beside the downloads, and hold from then on.
+TFDS's form, has address, size in bytes, sha256 and name of each file. ADDRESSES is for what has no
+checksum that is known beforehand, a line each with the columns of `Address`: size and checksum are
+recorded when it is downloaded first, beside the downloads, and hold from then on.
 """
 
+import functools
+import lzma
 import os
 import shutil
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
 
+from tfds_builders import tables
+
 CHECKSUMS, ADDRESSES = "checksums.tsv", "addresses.tsv"
 _HERE = Path(__file__).parent
 _ERRORS = (OSError, DownloadError, NonMatchingChecksumError)
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+_NOT_THERE = "HTTP code: 404"
+_SHOWN = 40
+_NESTED = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+class Address(NamedTuple):
+    """A line of ADDRESSES.
+
+    Attributes:
+      configs: of the builder, with commas.
+      url: of an archive, which is extracted with the archives in it, or of a file.
+      path: of the file in the corpus; '': it is an archive.
+      table: a CSV file that was fetched by a line before; each of its rows fills the names of its
+        columns in `url` and `path`, as `{Filename}`. What the server does not have of these files
+        is left out: the builder counts it, since the table lists it.
+    """
+
+    configs: str
+    url: str
+    path: str = ""
+    table: str = ""
 
 
 def known(name: str, config: str) -> bool:
@@ -29,11 +56,12 @@ def known(name: str, config: str) -> bool:
     return (_HERE / name / CHECKSUMS).is_file() or bool(addresses(name, config))
 
 
-def addresses(name: str, config: str) -> list[str]:
-    """Of the zips of a configuration whose checksums are not known beforehand."""
+def addresses(name: str, config: str) -> list[Address]:
+    """What a configuration consists of whose checksums are not known beforehand."""
     path = _HERE / name / ADDRESSES
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    return [address for given, address in (line.split("\t") for line in lines) if given == config]
+    given = [Address(*line.split("\t")) for line in lines]
+    return [one for one in given if config in one.configs.split(",")]
 
 
 def fetch(name: str, config: str, folder: Path) -> Path:
@@ -54,54 +82,116 @@ def fetch(name: str, config: str, folder: Path) -> Path:
     if (_HERE / name / CHECKSUMS).is_file():
         infos = checksums.load_url_infos(_HERE / name / CHECKSUMS)
         return link(download(name, infos, folder / "cache"), folder / name)
+    whole, given = folder / f"{name}_{config}", addresses(name, config)
     recorded = folder / f"{name}.{CHECKSUMS}"
-    found = download_archives(name, addresses(name, config), folder / "cache", recorded)
-    whole = folder / f"{name}_{config}"
-    parts = [extract(path, whole / number) for number, path in found.items()]
-    return parts[0] if len(parts) == 1 else whole
+    get = functools.partial(download_recorded, name, folder=folder / "cache", recorded=recorded)
+    archives = [one.url for one in given if not one.path]
+    for number, path in get({f"{i:03d}": url for i, url in enumerate(archives)}).items():
+        extract(path, whole / number)
+    link(get({one.path: one.url for one in given if one.path and not one.table}), whole)
+    for one in given:
+        if one.table:
+            link(_those_there(get, dict(_filled(one, whole))), whole)
+    return _lone_folder(whole)
 
 
-def download_archives(name: str, urls: list[str], folder: Path, recorded: Path) -> dict[str, Path]:
-    """Number of each zip -> where it is, in `folder`; `recorded` gets sizes and checksums.
+def _filled(address: Address, folder: Path) -> Iterator[tuple[str, str]]:
+    """(path, url) of an address for each row of its table."""
+    table = folder / address.table
+    for row in tables.each(tables.dict_reader(tables.decode(table.read_bytes())), table):
+        path = address.path.format(**row)
+        tables.inside(folder, path, f"{table}, downloaded")
+        yield path, address.url.format(**row)
+
+
+def _those_there(
+    get: Callable[[dict[str, str]], dict[str, Path]], asked: dict[str, str]
+) -> dict[str, Path]:
+    """What `get` gives of some files, without those that the server does not have."""
+    try:
+        return get(asked)
+    except OSError as error:
+        if _NOT_THERE not in str(error):
+            raise
+    if len(asked) == 1:
+        return {}
+    both, half = list(asked.items()), len(asked) // 2
+    return _those_there(get, dict(both[:half])) | _those_there(get, dict(both[half:]))
+
+
+def _lone_folder(folder: Path) -> Path:
+    """The innermost folder that holds all there is, but for hidden remains of what was killed."""
+    while True:
+        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        if len(entries) != 1 or not entries[0].is_dir():
+            return folder
+        (folder,) = entries
+
+
+def download_recorded(
+    name: str, asked: Mapping[str, str], *, folder: Path, recorded: Path
+) -> dict[str, Path]:
+    """Name -> where the file of its address is, in `folder`; `recorded` gets sizes and checksums.
 
     Raises:
       OSError: as `fetch`.
     """
+    if not asked:
+        return {}
     infos = checksums.load_url_infos(recorded) if recorded.is_file() else {}
     recorded.parent.mkdir(parents=True, exist_ok=True)
     recorded.touch()
-    asked = {f"{number:03d}": url for number, url in enumerate(urls)}
-    known = {number: url for number, url in asked.items() if url in infos}
-    new = {number: url for number, url in asked.items() if url not in infos}
+    known = {key: url for key, url in asked.items() if url in infos}
+    new = {key: url for key, url in asked.items() if url not in infos}
     options = {"register_checksums": True, "register_checksums_path": recorded}
     found = _get(name, infos, folder, known, {}) if known else {}
     return found | (_get(name, infos, folder, new, options) if new else {})
 
 
 def extract(archive: Path, folder: Path) -> Path:
-    """Extracts a zip, whole or not at all, unless that was done; the folder.
+    """Extracts a zip or tar, and those in it, whole or not at all, unless that was done; `folder`.
 
     TFDS would extract it with TensorFlow.
 
     Raises:
-      OSError: if it is no zip, is damaged, or names a file that would lie outside the folder.
+      OSError: if it is neither, is damaged, or names a file that would lie outside the folder.
     """
     if folder.is_dir():
         return folder
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with zipfile.ZipFile(archive) as file:
-            for entry in file.namelist():
-                if not (partial / entry).resolve().is_relative_to(partial.resolve()):
-                    raise OSError(f"{archive} holds {entry!r}, which would lie outside its folder")
-            file.extractall(partial)
+        _extract(archive, partial)
+        for path in [path for path in partial.rglob("*") if path.name.lower().endswith(_NESTED)]:
+            _extract(path, path.parent)
+            path.unlink()
         partial.replace(folder)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise OSError(f"{archive} is no zip, or a damaged one ({error}): delete it") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                _check_inside(file.namelist(), folder, archive)
+                file.extractall(folder)
+        else:
+            with tarfile.open(archive) as file:
+                _check_inside(file.getnames(), folder, archive)
+                file.extractall(folder, filter="data")
+    except _DAMAGE as error:
+        raise OSError(
+            f"{archive} is no zip or tar, or a damaged one ({error}): delete it"
+        ) from error
+
+
+def _check_inside(names: list[str], folder: Path, archive: Path) -> None:
+    for entry in names:
+        if not (folder / entry).resolve().is_relative_to(folder.resolve()):
+            raise OSError(f"{archive} holds {entry!r}, which would lie outside its folder")
 
 
 def download(name: str, infos: Mapping[str, checksums.UrlInfo], folder: Path) -> dict[str, Path]:
@@ -127,9 +217,11 @@ def _get(
     try:
         found = manager.download(dict(asked))
     except _ERRORS as error:
+        urls = list(asked.values())
+        more = f" and {len(urls) - _SHOWN} more addresses" * (len(urls) > _SHOWN)
         raise OSError(
             f"the files of {name} could not be downloaded ({error}). Get them by hand, from "
-            f"{', '.join(asked.values())}, and give their folder as --manual_dir"
+            f"{', '.join(urls[:_SHOWN])}{more}, and give their folder as --manual_dir"
         ) from error
     return {file: Path(path) for file, path in found.items()}
 
@@ -138,8 +230,10 @@ def link(files: Mapping[str, Path], folder: Path) -> Path:
     """`folder` with a link to each file under its name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in files.items():
-        partial = folder / f".{name}.{os.getpid()}"
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f".{place.name}.{os.getpid()}")
         partial.unlink(missing_ok=True)
         partial.symlink_to(path.resolve())
-        partial.replace(folder / name)
+        partial.replace(place)
     return folder

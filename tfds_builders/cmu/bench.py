@@ -20,6 +20,8 @@ import h5py
 import numpy as np
 from absl import app, flags, logging
 
+from memobert_jax import command
+
 SECONDS, WORDS = 180, 450
 """Of a video: 18,009 rows at 100 Hz in a tutorial of the SDK."""
 
@@ -139,7 +141,7 @@ def run() -> None:
     flags.DEFINE_string("folder", None, "folder for the files, which are removed at the end")
     flags.DEFINE_integer("videos", VIDEOS, "number of videos", lower_bound=3)
     flags.mark_flag_as_required("folder")
-    app.run(main)
+    app.run(main, flags_parser=command.parse_flags)
 
 
 if __name__ == "__main__":

@@ -83,14 +83,17 @@ class Builder(ClipsBuilder, skip_registration=True):  # TFDS has one of this nam
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "manual_dir is a clone of CREMA-D, made with git-lfs: it holds VideoFlash/ (or AudioWAV/, "
         f"for the configurations of sound), {tables.DEMOGRAPHICS_FILE} and, for the perceived "
-        f"labels, {tables.VOTES_FILE}."
+        f"labels, {tables.VOTES_FILE}. Clips that {tables.CLIPS_FILE} lists and that are "
+        "missing are counted."
     )
 
     def list_sources(self, manual_dir: Path) -> Listing:
-        """The files of the media folder, by name, and the rated clips that it lacks."""
+        """The files of the media folder, by name, and the clips of the tables that it lacks."""
         config, tally = self.builder_config, Tally()
         genders = tables.genders(self._need(manual_dir, tables.DEMOGRAPHICS_FILE))
-        votes = None
+        votes, listed = None, set()
+        if (manual_dir / tables.CLIPS_FILE).is_file():
+            listed = tables.clips(manual_dir / tables.CLIPS_FILE)
         if config.vote:
             votes = tables.votes(self._need(manual_dir, tables.VOTES_FILE), config.vote)
         folder = self._need(manual_dir, config.media)
@@ -102,7 +105,7 @@ class Builder(ClipsBuilder, skip_registration=True):  # TFDS has one of this nam
 
         found = named_files.sources(manual_dir, paths, read, tally)
         there = {name.id for name in map(names.read, [path.stem for path in paths]) if name}
-        for name in sorted(set(votes or ()) - there):
+        for name in sorted(listed.union(votes or ()) - there):
             tally.listed += 1
             tally.omit(Omission.NO_MEDIA, name)
         return Listing(found, tally)

@@ -8,6 +8,7 @@ from tfds_builders.crema_d import names
 
 DEMOGRAPHICS_FILE = "VideoDemographics.csv"
 VOTES_FILE = "processedResults/summaryTable.csv"
+CLIPS_FILE = "SentenceFilenames.csv"
 
 VOTES = {
     "A": "anger",
@@ -58,6 +59,15 @@ def votes(path: Path, column: str) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"{where}: {name} stands in an earlier line too")
         found[name] = tuple(VOTES[letter] for letter in letters)
     return found
+
+
+def clips(path: Path) -> set[str]:
+    """The clips that SentenceFilenames.csv lists.
+
+    Raises:
+      FileNotFoundError, ValueError: if the file is missing or is another.
+    """
+    return {names.whole(row["Filename"]) for row, _ in _rows(path, ("Filename",))}
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[Mapping[str, str], str]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from absl import app, flags
 
+from memobert_jax import command
 from memobert_jax.config import as_dict, fingerprint, from_mapping
 from tfds_builders.talking_heads import ceilings, corpus
 
@@ -223,4 +224,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    app.run(main, flags_parser=command.parse_flags)
