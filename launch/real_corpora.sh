@@ -85,7 +85,7 @@ call memobert_jax.evaluate --config=configs/evaluate_ravdess.py --config.source=
   --checkpoint="$out/ravdess_runs/{fold}" --output="$out/ravdess_scores"
 call memobert_jax.evaluate --config=configs/evaluate_ravdess.py --config.source="$acted" \
   --checkpoint="$out/ravdess_runs/{fold}" --output="$out/ravdess_few_labels" \
-  --config.fit.per_class='(1,4,16,48)' --config.seeds='(1234,)' --config.frame_loss='()'
+  --config.fit.per_class='(1,4,16,64)' --config.seeds='(1234,)' --config.frame_loss='()'
 call memobert_jax.report "$out/ravdess_scores" "$out/ravdess_few_labels" "$out/ravdess_runs/0" \
   "$acted" --output="$out/ravdess.html"
 

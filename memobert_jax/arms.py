@@ -6,9 +6,10 @@ random parameters, with the prompt, or with the head where a value is predicted.
 few-shot size, a seed of its subset and a seed of the fit.
 """
 
+import itertools
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,29 +64,29 @@ def compare(
     known, best = fits.finished(plan, keys, SAVED, store) if store else ({}, {})
     done, templates, trunk, loaded = {}, {}, None, None
     with jax.set_mesh(bench.mesh):
-        for arm, run in plan:
-            name = run.name(arm)
+        for arm, run in known:
+            advance(trial.steps_of(bench, arm), run.name(arm))
+        for arm, runs in _waves(bench, [what for what in plan if what not in known]):
+            fold, name = runs[0].fold, runs[0].name(arm)
             advance(0, name)
-            if (arm, run) in known:
-                done[arm, run] = known[arm, run]
-                advance(trial.steps_of(bench, arm), name)
-                continue
-            if loaded != paths[run.fold]:
-                loaded = paths[run.fold]
+            if loaded != paths[fold]:
+                loaded = paths[fold]
                 trunk = bench.load(loaded)
-            if run.fold not in templates:
-                templates[run.fold] = bench.choose(run.fold, trunk)
-            found, kept = trial.run_arm(
-                bench, arm, run, trunk, templates[run.fold], lambda n, name=name: advance(n, name)
+            if fold not in templates:
+                templates[fold] = bench.choose(fold, trunk)
+            tried = trial.run_arm(
+                bench, arm, runs, trunk, templates[fold], lambda n, name=name: advance(n, name)
             )
-            done[arm, run] = found
-            if store is None:
-                continue
-            if arm in SAVED and tasks.better(kept.validation, best.get(arm)):
-                best[arm] = kept.validation
-                said = _description(bench, arm, loaded, found, head["stamp"], keys[arm, run])
-                store.keep(arm, said, kept.params[TRUNK] if arm == "prompt" else kept.params)
-            store.save(keys[arm, run], found)
+            for run, (found, kept) in zip(runs, tried, strict=True):
+                done[arm, run] = found
+                if store is None:
+                    continue
+                if arm in SAVED and tasks.better(kept.validation, best.get(arm)):
+                    best[arm] = kept.validation
+                    said = _description(bench, arm, loaded, found, head["stamp"], keys[arm, run])
+                    store.keep(arm, said, kept.params[TRUNK] if arm == "prompt" else kept.params)
+                store.save(keys[arm, run], found)
+    done = {what: done.get(what) or known[what] for what in plan}
     _check_items(bench, done)
     items, outputs = results.items(bench), _pooled(done)
     arms = {arm: _summary(bench, arm, done, outputs, items) for arm in bench.cfg.arms}
@@ -128,8 +129,22 @@ def _plan(bench: Workbench) -> list[tuple[str, Run]]:
     for fold in bench.folds:
         if "zero_shot" in bench.cfg.arms:
             plan.append(("zero_shot", Run(fold)))
-        plan += [(arm, run) for run in bench.runs(fold) for arm in bench.fitted_arms]
+        for runs in _chunks(bench.runs(fold), bench.cfg.fit.together):
+            plan += [(arm, run) for arm in bench.fitted_arms for run in runs]
     return plan
+
+
+def _waves(
+    bench: Workbench, plan: Sequence[tuple[str, Run]]
+) -> Iterator[tuple[str, Sequence[Run]]]:
+    """(arm, its runs that are fitted at once) of a plan."""
+    for (arm, _), whats in itertools.groupby(plan, lambda what: (what[0], what[1].fold)):
+        for wave in _chunks([run for _, run in whats], bench.cfg.fit.together):
+            yield arm, wave
+
+
+def _chunks(runs: Sequence[Run], size: int) -> list[Sequence[Run]]:
+    return [runs[first : first + size] for first in range(0, len(runs), size)]
 
 
 def _description(

@@ -471,6 +471,9 @@ class FitConfig:
         Check("numbers of at least 0, each once", lambda v: all(n >= 0 for n in v) and _once(v)),
         "clips",
     )
+    fewer: bool = field(
+        False, "a class with fewer clips than per_class gives all that it has; False: refused"
+    )
     shares: tuple[float, ...] = field(
         (),
         "further few-shot sizes: shares of the training part, of each class alike",
@@ -494,6 +497,13 @@ class FitConfig:
         "modality subsets that clips are shown under in equal shares while fitting; (): those that "
         "are scored; ('TFS',): whole clips alone",
         each_of(*SUBSETS),
+    )
+    together: int = field(
+        1,
+        "fits of an arm and fold that go through stage all at once, dealt out over the devices, of "
+        "which each holds its networks whole; best a multiple of the devices",
+        POSITIVE,
+        free=True,
     )
     steps: int = field(60, "steps of stage all; 0: without it", NOT_NEGATIVE, "steps")
     batch_rows: int = field(8, "packed rows of a step of stage all", POSITIVE, "rows")

@@ -36,7 +36,7 @@ class Run(NamedTuple):
     @property
     def subset(self) -> tuple:
         """What decides the clips that it is fitted on."""
-        return self.fold, self.subset_seed, self.size
+        return self.fold, None if self.size == Size() else self.subset_seed, self.size
 
     def name(self, arm: str) -> str:
         """The same in all folds."""
@@ -60,24 +60,31 @@ def sizes(fit: FitConfig) -> list[Size]:
     return [Size(n) for n in fit.per_class] + [Size(share=share) for share in fit.shares]
 
 
-def few_shot(protocol: Protocol, size: Size, seed: int, fold: int = 0) -> np.ndarray:
+def short(protocol: Protocol, size: Size, fold: int) -> dict[str, int]:
+    """Class -> its clips in the train part, of classes that have fewer than `per_class`."""
+    counts = protocol.counts("train", fold)
+    return {name: count for name, count in counts.items() if count < size.per_class}
+
+
+def few_shot(
+    protocol: Protocol, size: Size, seed: int, fold: int = 0, *, fewer: bool = False
+) -> np.ndarray:
     """i32 clip numbers of a subset of the train part, each class drawn alike.
 
     A share is of every class, at least one clip; clips with none of several classes are drawn as a
-    class of their own. With several classes a clip, a clip counts for each that it has.
+    class of their own. With several classes a clip, a clip counts for each that it has. With
+    `fewer`, a class that has fewer clips than `per_class` gives all of them.
 
     Raises:
-      ValueError: if a class has fewer clips than `per_class`.
+      ValueError: if a class has fewer clips than `per_class`, without `fewer`.
     """
     train = protocol.folds[fold].parts["train"]
     if size == Size():
         return train
-    counts = protocol.counts("train", fold)
-    short = {name: count for name, count in counts.items() if count < size.per_class}
-    if short:
+    if (missing := short(protocol, size, fold)) and not fewer:
         raise ValueError(
-            f"fit.per_class = {size.per_class}, but the train part has only {short}: lower "
-            "per_class"
+            f"fit.per_class = {size.per_class}, but the train part has only {missing}: lower "
+            "per_class, or set fit.fewer to take all that such a class has"
         )
     strata = [train[protocol.has(label, train)] for label in range(len(protocol.classes))]
     strata.append(np.setdiff1d(train, np.concatenate(strata)))

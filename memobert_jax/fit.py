@@ -6,18 +6,19 @@ keep it from learning the few clips by heart, and the start is a candidate when 
 chosen on the validation part.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from memobert_jax import classify, linear, stages, tasks
+from memobert_jax import classify, linear, stages, state, tasks
 from memobert_jax.classify import HEAD
 from memobert_jax.config import FitConfig
 from memobert_jax.models.memobert import Batch
 from memobert_jax.stages import Program
 from memobert_jax.state import Params
+from memobert_jax.together import Course, Together, whole_stages
 from memobert_jax.views import Rows
 
 
@@ -79,62 +80,103 @@ class _Search:
         return bool(self.patience) and self.since >= self.patience
 
 
+class Job(NamedTuple):
+    """A fit.
+
+    Attributes:
+      start: the parameters of its classifier, kept as they are.
+      train: labelled clips under all subsets.
+      seed: of the order of clips and of dropout.
+      pull: towards the trunk at the start, see FitConfig.anchor.
+    """
+
+    start: Params
+    train: Part
+    seed: int
+    pull: float
+
+
 def fit(
     program: Program,
-    start: Params,
-    train: Part,
+    jobs: Sequence[Job],
     validation: Part,
     cfg: FitConfig,
-    seed: int,
     *,
-    pull: float,
     room: Room = Room(),  # noqa: B008 - immutable
+    together: Together | None = None,
     advance: Callable[[int], Any] = lambda steps: None,
-) -> Fitted:
+) -> list[Fitted]:
     """Both stages with every learning rate; what is kept was best on the validation part.
 
     Args:
       program: the compiled classifier.
-      start: its parameters, kept as they are.
-      train: labelled clips under all subsets.
+      jobs: what is fitted. Several go through stage `all` at once, and end it when none of them
+        finds anything better.
       validation: labelled clips to choose on.
       cfg: how long, how fast.
-      seed: of the order of clips and of dropout.
-      pull: towards the trunk at the start, see FitConfig.anchor.
       room: of all fits that share the program.
+      together: the program, compiled for several.
       advance: told of steps of stage `all`, for a progress bar.
 
     Raises:
       FloatingPointError: if a loss or a score is not finite.
     """
-    search = _Search(program, cfg.patience, validation.rows.labels)
+    searches = [_fit_top(program, job, validation, cfg, room) for job in jobs]
+    bases = [search.best.params for search in searches]
+    for lr in cfg.lrs if cfg.steps else ():
+        done = 0
+        for search in searches:
+            search.since = 0
+        for step, found, losses in _whole_stage(program, together, bases, jobs, cfg, lr):
+            for search, params, loss in zip(searches, found, losses, strict=True):
+                if not search.stuck:
+                    outputs = classify.score(program.score, params, *validation).outputs
+                    search.offer(params, outputs, stage="all", step=step, lr=lr, train_loss=loss)
+            advance((step - done) * len(jobs))
+            done = step
+            if all(search.stuck for search in searches):
+                break
+        advance((cfg.steps - done) * len(jobs))
+    return [search.best for search in searches]
+
+
+def _whole_stage(
+    program: Program,
+    together: Together | None,
+    bases: Sequence[Params],
+    jobs: Sequence[Job],
+    cfg: FitConfig,
+    lr: float,
+) -> Iterator[tuple[int, Sequence[Params], Sequence[float]]]:
+    if len(jobs) > 1:
+        courses = [Course(job.train.rows, job.pull, job.seed) for job in jobs]
+        yield from whole_stages(together, bases, courses, cfg, lr)
+        return
+    (base,), (job,) = bases, jobs
+    stage = stages.whole_stage(program, base, job.train.rows, cfg, lr, job.pull, job.seed)
+    for step, params, loss in stage:
+        yield step, [params], [loss]
+
+
+def _fit_top(program: Program, job: Job, validation: Part, cfg: FitConfig, room: Room) -> _Search:
+    """The start and stage `top` of a fit."""
+    search, start = _Search(program, cfg.patience, validation.rows.labels), job.start
     seen = classify.score(program.score, start, *validation)
     search.offer(start, seen.outputs, stage="start", step=0, lr=0.0, train_loss=None)
-    if cfg.top_steps and program.classifier.top_paths:
-        states = _labelled(classify.score(program.score, start, *train), train.rows.labels)
-        clips = len(validation.rows.clips)
-        features = _with_room(seen.features, room)
-        for lr in cfg.top_lrs:
-            search.since = 0
-            stage = stages.top_stage(program, start, *states, cfg, lr, seed, room.train)
-            for step, params, loss in stage:
-                outputs = np.asarray(program.score_top(params, features))[:, :clips]
-                search.offer(params, outputs, stage="top", step=step, lr=lr, train_loss=loss)
-                if search.stuck:
-                    break
-    base = search.best.params
-    for lr in cfg.lrs if cfg.steps else ():
-        search.since, done = 0, 0
-        stage = stages.whole_stage(program, base, train.rows, cfg, lr, pull, seed)
+    if not (cfg.top_steps and program.classifier.top_paths):
+        return search
+    states = _labelled(classify.score(program.score, start, *job.train), job.train.rows.labels)
+    clips = len(validation.rows.clips)
+    features = _with_room(seen.features, room)
+    for lr in cfg.top_lrs:
+        search.since = 0
+        stage = stages.top_stage(program, start, *states, cfg, lr, job.seed, room.train)
         for step, params, loss in stage:
-            outputs = classify.score(program.score, params, *validation).outputs
-            search.offer(params, outputs, stage="all", step=step, lr=lr, train_loss=loss)
-            advance(step - done)
-            done = step
+            outputs = np.asarray(program.score_top(params, features))[:, :clips]
+            search.offer(params, outputs, stage="top", step=step, lr=lr, train_loss=loss)
             if search.stuck:
                 break
-        advance(cfg.steps - done)
-    return search.best
+    return search
 
 
 def probe(
@@ -165,7 +207,7 @@ def probe(
     for penalty in cfg.probe_penalties:
         kernel, bias = linear.fit(states, labels, penalty, start[HEAD]["bias"].shape[0])
         layer = {"kernel": np.asarray(kernel, np.float32), "bias": np.asarray(bias, np.float32)}
-        params = {**start, HEAD: jax.tree.map(stages.put_like, layer, start[HEAD])}
+        params = {**start, HEAD: jax.tree.map(state.put_like, layer, start[HEAD])}
         outputs = np.asarray(program.score_top(params, features))[:, :clips]
         where = {"stage": "top", "step": 0, "lr": 0.0, "penalty": penalty, "train_loss": None}
         search.offer(params, outputs, **where)

@@ -101,6 +101,8 @@ class Fits:
 _NOT_OF_A_FIT = ("arms", "seeds", "source", "ceilings", "mesh", "protocol", "disjoint")
 _NOT_OF_A_FIT += ("train_split", "validation_split", "test_split", "frame_loss")
 """What does not decide a single fit, or stands in its key as something stronger."""
+_NOT_OF_ONE = ("per_class", "shares", "subset_seeds", "together", "fewer")
+"""The same of FitConfig."""
 
 
 @functools.cache
@@ -117,9 +119,7 @@ def keys_of(
 ) -> dict[tuple[str, Run], str]:
     """A key for each fit, of everything that decides it."""
     cfg = {k: v for k, v in config.as_dict(bench.cfg).items() if k not in _NOT_OF_A_FIT}
-    cfg["fit"] = {
-        k: v for k, v in cfg["fit"].items() if k not in ("per_class", "shares", "subset_seeds")
-    }
+    cfg["fit"] = {k: v for k, v in cfg["fit"].items() if k not in _NOT_OF_ONE}
     common = {
         "code": _code(),
         "jax": jax.__version__,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from memobert_jax import checkpoint, config, runtime, scores, seen, statistics
+from memobert_jax import checkpoint, config, fewshot, runtime, scores, seen, statistics
 from memobert_jax.additive import Terms
 from memobert_jax.config import REPRODUCE
 from memobert_jax.workbench import Workbench
@@ -148,7 +148,12 @@ def ceilings(path: str) -> dict[str, float] | None:
 
 
 def _warnings(bench: Workbench) -> list[str]:
-    out = []
+    out = [
+        f"fold {run.fold}: of {run.size.per_class} clips a class, some have only {missing}"
+        for run in {run.subset: run for run in bench.runs()}.values()
+        if (missing := fewshot.short(bench.protocol, run.size, run.fold))
+    ]
+    out = list(dict.fromkeys(out))
     for part in bench.parts:
         found = [fold.parts[part] for fold in bench.protocol.folds]
         numbers = np.unique(np.concatenate(found)).tolist()

@@ -97,12 +97,18 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def alone() -> bool:
+    """Whether what is traced is laid out on one device: without a mesh, or inside `shard_map`."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return mesh.empty or AxisType.Manual in mesh.axis_types
+
+
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
     """Lays the first axes of `x` out as the logical `axes`, the others replicated.
 
-    Without a mesh, `x` itself.
+    Without a mesh, and in what every device does by itself, `x` itself.
     """
-    if jax.sharding.get_abstract_mesh().empty:
+    if alone():
         return x
     return jax.lax.with_sharding_constraint(x, spec(axes, len(axes)))
 

@@ -5,7 +5,7 @@ pulled back to where they were. A stage is an iterator of (step, parameters, mea
 last), so that what is kept is decided elsewhere.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +19,7 @@ from memobert_jax.batch import no_label
 from memobert_jax.classify import TRUNK, Classifier
 from memobert_jax.config import FitConfig, OptimConfig
 from memobert_jax.models.memobert import Batch
-from memobert_jax.state import Params, TrainState, state_shardings
+from memobert_jax.state import Params, TrainState, put, state_shardings, take
 from memobert_jax.tasks import Task
 from memobert_jax.views import Rows
 
@@ -32,6 +32,8 @@ class Program(NamedTuple):
     Attributes:
       classifier, task, mesh: what, what for, and where.
       fresh: part of the parameter tree -> (seed -> random parameters of it).
+      begin: params -> TrainState, not compiled.
+      step: what `fit` does, not compiled.
       score: see `classify.make_score_step`.
       score_top: (params, features [n, hidden]) -> outputs [n, outputs].
       start: params -> TrainState, a copy.
@@ -45,40 +47,14 @@ class Program(NamedTuple):
     task: Task
     mesh: Mesh
     fresh: Mapping[str, Callable[[np.uint32], Params]]
+    begin: Callable[[Params], TrainState]
+    step: Callable[..., tuple[TrainState, jax.Array]]
     score: Callable[[Params, Batch], tuple]
     score_top: Callable[[Params, Any], jax.Array]
     start: Callable[[Params], TrainState]
     fit: Callable[..., tuple[TrainState, jax.Array]]
     start_top: Callable[[Params], TrainState]
     fit_top: Callable[..., tuple[TrainState, jax.Array]]
-
-
-def _take(params: Params, paths: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Some parts of a parameter tree, by path."""
-    out = {}
-    for path in paths:
-        part = params
-        for name in path:
-            part = part[name]
-        out["/".join(path)] = part
-    return out
-
-
-def _put(params: Params, parts: dict[str, Any]) -> Params:
-    """The tree with some parts replaced."""
-    params = {top: dict(tree) for top, tree in params.items()}
-    for path, part in parts.items():
-        top, _, name = path.partition("/")
-        if name:
-            params[top][name] = part
-        else:
-            params[top] = part
-    return params
-
-
-def put_like(value: Any, old: jax.Array) -> jax.Array:
-    """A value, broadcast to an array of the parameters, in its place on the devices."""
-    return jax.device_put(np.broadcast_to(np.asarray(value, old.dtype), old.shape), old.sharding)
 
 
 def _schedule(cfg: FitConfig, steps: int) -> optax.Schedule:
@@ -125,7 +101,7 @@ def _top_fit(classifier: Classifier, task: Task, cfg: FitConfig, tx: optax.Gradi
     def fit_top(state: TrainState, params: Params, features, labels, picked, peak_lr):
         def one(state: TrainState, picked):
             def loss(parts) -> jax.Array:
-                found = classifier.top(_put(params, parts), features[picked])
+                found = classifier.top(put(params, parts), features[picked])
                 return task.loss(found, labels[picked])
 
             value, grads = jax.value_and_grad(loss)(state.params)
@@ -142,9 +118,10 @@ def compile_program(classifier: Classifier, task: Task, cfg: FitConfig, mesh: Me
     tx = optax.chain(optax.clip_by_global_norm(cfg.clip_norm), optax.scale_by_adam(b2=0.98))
     shardings = state_shardings(classifier.network, tx, mesh)
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
-    top = TrainState(everywhere, _take(shardings.params, classifier.top_paths), None)
+    step = _whole_fit(classifier, task, cfg, tx)
+    top = TrainState(everywhere, take(shardings.params, classifier.top_paths), None)
 
-    def start(params: Params) -> TrainState:
+    def begin(params: Params) -> TrainState:
         copy = jax.tree.map(jnp.copy, params)
         return TrainState(jnp.zeros((), jnp.int32), copy, tx.init(copy))
 
@@ -159,16 +136,18 @@ def compile_program(classifier: Classifier, task: Task, cfg: FitConfig, mesh: Me
         task=task,
         mesh=mesh,
         fresh={part: fresh(part) for part in classifier.fresh},
+        begin=begin,
+        step=step,
         score=classify.make_score_step(classifier, mesh),
         score_top=jax.jit(classifier.top),
-        start=jax.jit(start, out_shardings=shardings),
+        start=jax.jit(begin, out_shardings=shardings),
         fit=jax.jit(
-            _whole_fit(classifier, task, cfg, tx),
+            step,
             in_shardings=(shardings, shardings.params[TRUNK], rows, *[everywhere] * 3),
             out_shardings=(shardings, everywhere),
             donate_argnums=0,
         ),
-        start_top=jax.jit(lambda params: start(_take(params, classifier.top_paths))),
+        start_top=jax.jit(lambda params: begin(take(params, classifier.top_paths))),
         fit_top=jax.jit(_top_fit(classifier, task, cfg, tx), out_shardings=(top, everywhere)),
     )
 
@@ -217,7 +196,7 @@ def top_stage(
         drawn = [draw(items, size, k, seed) for k in range(first, last)]
         picked = pad(np.array(drawn, np.int32).T, width, room).T
         state, loss = program.fit_top(state, params, features, labels, picked, np.float32(lr))
-        yield last, _put(params, state.params), _finite(loss, "top", last)
+        yield last, put(params, state.params), finite(loss, "top", last)
 
 
 def whole_stage(
@@ -231,16 +210,22 @@ def whole_stage(
     state, losses = program.start(params), []
     scalars = np.float32(lr), np.float32(pull), np.uint32(seed)
     for step in range(cfg.steps):
-        batch = _batch(program.mesh, rows, cfg, step, seed)
+        batch = local_batch(rows, cfg, step, seed, jax.process_index(), jax.process_count())
+        batch = sharding.to_global(program.mesh, batch)
         state, loss = program.fit(state, params[TRUNK], batch, *scalars)
         losses.append(loss)
         if (step + 1) % cfg.eval_every == 0 or step + 1 == cfg.steps:
             mean = np.mean(jax.device_get(losses))
-            yield step + 1, state.params, _finite(mean, "all", step + 1)
+            yield step + 1, state.params, finite(mean, "all", step + 1)
             losses = []
 
 
-def _finite(loss: Any, stage: str, step: int) -> float:
+def finite(loss: Any, stage: str, step: int) -> float:
+    """A mean loss.
+
+    Raises:
+      FloatingPointError: if it is not finite.
+    """
     if not np.isfinite(loss):
         raise FloatingPointError(
             f"the loss of stage {stage} is {loss} before step {step}: lower the learning rates of "
@@ -249,9 +234,12 @@ def _finite(loss: Any, stage: str, step: int) -> float:
     return float(loss)
 
 
-def _batch(mesh: Mesh, rows: Rows, cfg: FitConfig, step: int, seed: int) -> Batch:
+def local_batch(
+    rows: Rows, cfg: FitConfig, step: int, seed: int, host: int, hosts: int
+) -> Mapping[str, np.ndarray]:
+    """The rows of a step that one of some hosts makes."""
     numbers, size = draw(len(rows), cfg.batch_rows, step, seed), cfg.batch_rows
-    part = size // jax.process_count()
-    mine = slice(jax.process_index() * part, (jax.process_index() + 1) * part)
+    part = size // hosts
+    mine = slice(host * part, (host + 1) * part)
     rngs = [np.random.default_rng([seed, step, place]) for place in range(size)]
-    return sharding.to_global(mesh, rows.batch(numbers[mine], part, cfg.hide, rngs[mine]))
+    return rows.batch(numbers[mine], part, cfg.hide, rngs[mine])

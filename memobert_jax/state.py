@@ -1,10 +1,11 @@
 """Networks and training states as plain trees: shapes, logical axes, shardings, initial values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh
@@ -51,6 +52,34 @@ def network(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
 def memobert(cfg: ModelConfig) -> Network:
     """The network of the pre-training model."""
     return network(lambda rngs: Memobert(cfg, rngs))
+
+
+def take(params: Params, paths: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Some parts of a parameter tree, by path."""
+    out = {}
+    for path in paths:
+        part = params
+        for name in path:
+            part = part[name]
+        out["/".join(path)] = part
+    return out
+
+
+def put(params: Params, parts: dict[str, Any]) -> Params:
+    """The tree with some parts replaced."""
+    params = {top: dict(tree) for top, tree in params.items()}
+    for path, part in parts.items():
+        top, _, name = path.partition("/")
+        if name:
+            params[top][name] = part
+        else:
+            params[top] = part
+    return params
+
+
+def put_like(value: Any, old: jax.Array) -> jax.Array:
+    """A value, broadcast to an array of the parameters, in its place on the devices."""
+    return jax.device_put(np.broadcast_to(np.asarray(value, old.dtype), old.shape), old.sharding)
 
 
 def init_params(make: Callable[[nnx.Rngs], nnx.Module], seed: int, shardings: Any = None) -> Params:

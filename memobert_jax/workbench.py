@@ -29,6 +29,7 @@ from memobert_jax.fewshot import Run
 from memobert_jax.fit import Part, Room
 from memobert_jax.models.memobert import Batch
 from memobert_jax.state import Params
+from memobert_jax.together import Together, compile_together
 
 
 class Workbench:
@@ -70,7 +71,9 @@ class Workbench:
         self.corpus, self.protocol = prepare.deal(cfg, self.classes, self.parts, scored)
         prepare.check_features(metadata, self.corpus)
         self.train_clips = {
-            run.subset: fewshot.few_shot(self.protocol, run.size, run.subset_seed, run.fold)
+            run.subset: fewshot.few_shot(
+                self.protocol, run.size, run.subset_seed, run.fold, fewer=cfg.fit.fewer
+            )
             for run in self.runs()
         }
         self.cases = cfg.fit.cases or cfg.subsets
@@ -162,6 +165,11 @@ class Workbench:
         )
         return stages.compile_program(found, self.task, self.cfg.fit, self.mesh)
 
+    @functools.lru_cache(maxsize=3)  # noqa: B019 - as above
+    def together(self, kind: str) -> Together:
+        """A program, compiled for several fits at once."""
+        return compile_together(self.program(kind))
+
     @functools.cached_property
     def room(self) -> Room:
         """What the fits of all folds and sizes need."""
@@ -173,7 +181,7 @@ class Workbench:
         """The clips that a run is fitted on."""
         return self._train(run.subset, template)
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019 - as above
+    @functools.lru_cache(maxsize=4)  # noqa: B019 - as above
     def _train(self, subset: tuple, template: int) -> Part:
         return self._part(self._rows(self.train_clips[subset], template, self.cases))
 

@@ -98,9 +98,8 @@ def fitted(programs, starts):
     for kind, program in programs.items():
         train, validation = part(program, kit.clips(32)), part(program, kit.clips(16, 100))
         done: list = []
-        found = fit.fit(
-            program, starts[kind], train, validation, kit.FIT, 0, pull=0.01, advance=done.append
-        )
+        job = fit.Job(starts[kind], train, 0, 0.01)
+        (found,) = fit.fit(program, [job], validation, kit.FIT, advance=done.append)
         out[kind] = found, done
     return out
 
@@ -129,15 +128,8 @@ def test_what_is_kept_validated_best_of_all_that_was_tried(programs, fitted, kin
 def test_the_start_is_kept_where_every_step_makes_it_worse(programs, fitted):
     start, program = fitted["prompt"][0].params, programs["prompt"]
     wrong = [clip._replace(label=(clip.label + 1) % 4) for clip in kit.clips(16)]
-    found = fit.fit(
-        program,
-        start,
-        part(program, wrong),
-        part(program, kit.clips(16, 100)),
-        kit.FIT,
-        0,
-        pull=0.0,
-    )
+    job = fit.Job(start, part(program, wrong), 0, 0.0)
+    (found,) = fit.fit(program, [job], part(program, kit.clips(16, 100)), kit.FIT)
     assert found.stage == "start"
     jax.tree.map(np.testing.assert_array_equal, found.params, start)
 
@@ -145,9 +137,9 @@ def test_the_start_is_kept_where_every_step_makes_it_worse(programs, fitted):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_gives_the_same_fit_again(programs, starts, fitted, kind):
     program = programs[kind]
-    parts = part(program, kit.clips(32)), part(program, kit.clips(16, 100))
-    again = fit.fit(program, starts[kind], *parts, kit.FIT, 0, pull=0.01)
-    other = fit.fit(program, starts[kind], *parts, kit.FIT, 1, pull=0.01)
+    train, validation = part(program, kit.clips(32)), part(program, kit.clips(16, 100))
+    jobs = [fit.Job(starts[kind], train, seed, 0.01) for seed in (0, 1)]
+    (again,), (other,) = (fit.fit(program, [job], validation, kit.FIT) for job in jobs)
     assert again.history == fitted[kind][0].history
     assert other.history != again.history
 
@@ -191,9 +183,9 @@ def test_a_pull_holds_the_network_near_its_start(programs, starts):
 def test_a_network_that_diverged_is_not_taken_for_clips_without_modalities(programs, starts):
     program = programs["prompt"]
     broken = jax.tree.map(lambda x: x * np.float32("nan"), starts["prompt"])
-    parts = part(program, kit.clips(8)), part(program, kit.clips(8, 100))
+    train, validation = part(program, kit.clips(8)), part(program, kit.clips(8, 100))
     with pytest.raises(FloatingPointError, match="scores are not finite: the parameters diverged"):
-        fit.fit(program, broken, *parts, kit.FIT, 0, pull=0.0)
+        fit.fit(program, [fit.Job(broken, train, 0, 0.0)], validation, kit.FIT)
 
 
 def test_patience_ends_a_stage_that_finds_nothing_better(programs, fitted):
@@ -201,16 +193,11 @@ def test_patience_ends_a_stage_that_finds_nothing_better(programs, fitted):
     wrong = [clip._replace(label=(clip.label + 1) % 4) for clip in kit.clips(16)]
     cfg = dataclasses.replace(kit.FIT, patience=1)
     done: list = []
-    found = fit.fit(
-        program,
-        start,
-        part(program, wrong),
+    job, validation = (
+        fit.Job(start, part(program, wrong), 0, 0.0),
         part(program, kit.clips(16, 100)),
-        cfg,
-        0,
-        pull=0.0,
-        advance=done.append,
     )
+    (found,) = fit.fit(program, [job], validation, cfg, advance=done.append)
     assert [h["stage"] for h in found.history] == ["start", "all"]
     assert sum(done) == cfg.steps
 

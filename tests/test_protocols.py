@@ -238,8 +238,22 @@ def test_few_shot_subsets_depend_on_the_seed_alone(protocol):
 
 
 def test_more_clips_than_a_class_has_are_refused(protocol):
-    with pytest.raises(ValueError, match=r"per_class = 9.*'anger': 8.*lower per_class"):
+    with pytest.raises(ValueError, match=r"per_class = 9.*'anger': 8.*lower per_class.*fewer"):
         few_shot(protocol, Size(9), 0)
+
+
+def test_a_class_with_fewer_clips_gives_all_of_them_where_that_is_asked_for(tmp_path):
+    clips = [*plain(0, 12), *plain(12, 4, emotion=0)]
+    corpus = corpora.corpus(tmp_path, train=clips, validation=plain(32, 4), test=plain(64, 4))
+    found = by_split(corpus)
+    counts = list(found.counts("train").values())
+    assert len(set(counts)) == 2
+    least, most = min(counts), max(counts)
+    drawn = few_shot(found, Size(most - 1), 0, fewer=True)
+    assert np.bincount(found.labels.values[drawn]).tolist() == [
+        min(count, most - 1) for count in counts
+    ]
+    assert list(fewshot.short(found, Size(most - 1), 0).values()) == [least] * 3
 
 
 def test_the_sizes_of_a_configuration_have_labels_of_their_own():

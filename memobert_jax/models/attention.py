@@ -129,7 +129,7 @@ def _splash(
     A Pallas kernel is not partitioned by the compiler, hence the `shard_map`.
     """
     one = functools.partial(_splash_on_device, interpret=interpret)
-    if jax.sharding.get_abstract_mesh().empty:
+    if sharding.alone():
         return one(q, k, v, segment_ids)
     heads = sharding.spec(("rows", None, "heads", None), 4)
     rows = PartitionSpec(sharding.RULES["rows"], None)
