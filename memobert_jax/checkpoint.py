@@ -50,7 +50,8 @@ def describe(
       tokenizer: stored whole.
       features: metadata of the features dataset; its encoders, normalisation and extraction
         settings are kept, so that `predict` can repeat them, and where the encoders' weights lie.
-      data: path, split, weight, fingerprint and ids of the clips held out of each source.
+      data: path, split, weight and fingerprint of each source, ids of the clips held out of it,
+        fingerprint of its rows.
       run: configuration of the run.
       **extra: further entries.
     """
@@ -100,6 +101,13 @@ def check_same_run(metadata: Mapping[str, Any], other: Mapping[str, Any], what: 
     """Raises ValueError where `other` would continue the run of a checkpoint as another run."""
     elsewhere = "start in another work directory"
     check_same(metadata, other, what, f"Use the one it was started with, or {elsewhere}.")
+    for there, here in zip(metadata["data"], other["data"], strict=True):
+        if there.get("rows", here.get("rows")) != here.get("rows"):
+            raise ValueError(
+                f"{what}: the clips of {here['path']} are packed into other rows than when it was "
+                "started, so that it would repeat some and miss others. Go on with the version of "
+                f"this program and of scipy that it was started with, or {elsewhere}."
+            )
     changed = config.differences(PretrainConfig, metadata["config"] or {}, other["config"] or {})
     if changed:
         lines = "".join(f"\n  {name}: {a!r} there, {b!r} here" for name, (a, b) in changed.items())
@@ -120,7 +128,7 @@ def _identity(key: str, value: Any) -> Any:
         return {k: v for k, v in value.items() if k not in free}
     if key == "data":
         known = [{"held_out": []} | source for source in value]
-        return [{k: v for k, v in source.items() if k != "path"} for source in known]
+        return [{k: v for k, v in source.items() if k not in ("path", "rows")} for source in known]
     return value
 
 

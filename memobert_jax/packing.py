@@ -4,31 +4,31 @@ A row has `width` trunk slots, one buffer a modality, and places for clips. The 
 lengths alone, so it is the same on every host and after every restart. Beside it stands a bound:
 how many rows there must be at least, whatever the plan.
 
-Plans come within a point of fill of their bound where one resource of a row is scarce, and on the
-corpora of `pytest tests/test_packing.py` also where two or three are used up at once. Of 237 other
-generated cases of 3000 clips with two or three used up, half were within 1.1 points and the worst
-was 14.5 away: acted sentences of equal length, two or three a row. A point cannot be had on every
-corpus: packing is NP-hard, and the bound takes one resource at a time.
-With buffers of 64 pieces and 96 faces, no two of 100 clips of (33, 0, 0) and 100 of (32, 49, 0)
-share a row: they are kept apart by their text, and the second ones from each other by their faces.
-Among 100 clips of (1, 1, 1), which fit beside either, that takes 200 rows; the bound is some 150.
+Where a first plan is not within a point of fill of its bound, a linear program over rows gives a
+sharper bound and a better plan (`columns`). No plan is within a point on every corpus: two rows of
+which one clip is missing are a third emptier than three halves of a row would be. Of
+`python -m memobert_jax.packing_cases` PLACEHOLDER
 """
 
 import dataclasses
+import functools
+import hashlib
 import math
 
 import numpy as np
 
+from memobert_jax import rounding
+from memobert_jax.bounds import RESOURCES, Bound, fewest_rows, whole_rows
 from memobert_jax.config import DataConfig
-from memobert_jax.patterns import Pattern, patterns
+from memobert_jax.patterns import TARGETS, Pattern, patterns
 
-RESOURCES = ("trunk slots", "text buffer", "face buffer", "speech buffer", "clips a row")
+VERSION = 2
+"""Other versions may give other plans for the same clips."""
 NEAR = 0.01
 """Difference of fill to its bound from which a plan is good enough."""
 
-_TARGETS = (1.0, 0.975)
-"""Shares of the scarcest resource that rows aim at, one after the other until a plan is near."""
-_SLICES = 8
+_KINDS = 2000
+"""Kinds up to which a linear program over whole rows is solved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,15 +47,6 @@ class Limits:
     def resources(self) -> tuple[int, ...]:
         """What a row has of each of RESOURCES."""
         return self.width, *self.caps, self.max_clips
-
-
-@dataclasses.dataclass(frozen=True)
-class Bound:
-    """At least `rows` rows are needed, because of `resource`; shares: each resource's own bound."""
-
-    rows: int
-    resource: str
-    shares: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +83,13 @@ class PackPlan:
         """The fill that no plan exceeds."""
         return self.real_slots / max(self.bound.rows * self.width, 1)
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """12 hex digits of which clips share a row, and in which order."""
+        state = hashlib.sha256(self.offsets.astype("<i8").tobytes())
+        state.update(self.clips.astype("<i4").tobytes())
+        return state.hexdigest()[:12]
+
     def report(self) -> str:
         return (
             f"{len(self.clips)} clips in {len(self)} rows of {self.width} slots, "
@@ -100,8 +98,13 @@ class PackPlan:
         )
 
 
-def pack(lengths: np.ndarray, limits: Limits) -> PackPlan:
-    """Packs clips of `lengths` i32 [clips, 3] (text, face, speech) into rows.
+def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPlan:
+    """Packs clips into rows.
+
+    Args:
+      lengths: i32 [clips, 3] (text, face, speech).
+      limits: of a row.
+      quick: never solves a linear program for a better plan, which may take a minute.
 
     Raises:
       ValueError: if a clip does not fit into an empty row; the message names it.
@@ -110,16 +113,45 @@ def pack(lengths: np.ndarray, limits: Limits) -> PackPlan:
     _check(lengths, limits)
     order, starts, kinds = _kinds(lengths)
     counts = np.diff(starts)
-    bound, real = fewest_rows(kinds, counts, limits), int(lengths.sum())
+    bound, real = fewest_rows(kinds, counts, limits.resources), int(lengths.sum())
     found: list[Pattern] = []
-    for share in _TARGETS if len(order) else ():
-        tried = patterns(kinds, counts, limits.resources, share)
-        if not found or _rows(tried) < _rows(found):
-            found = tried
-        if real * (1 / bound.rows - 1 / _rows(found)) <= NEAR * limits.width:
+    for share in TARGETS:
+        if _near(found, bound.rows, real, limits.width):
             break
+        tried = patterns(kinds, counts, limits.resources, share)
+        found = min(found or tried, tried, key=_rows)
+    if not (quick or _near(found, bound.rows, real, limits.width)):
+        bound, found = _sharper(kinds, counts, limits, bound, found)
     offsets, clips = _expand(found, order, starts)
     return PackPlan(offsets, clips, real, limits.width, bound)
+
+
+def _near(found: list[Pattern], rows: int, real: int, width: int) -> bool:
+    """Whether a plan's fill is near that of as few rows as there can be."""
+    if not real:
+        return True
+    return bool(found) and real * (1 / rows - 1 / _rows(found)) <= NEAR * width
+
+
+def _sharper(
+    kinds: np.ndarray, counts: np.ndarray, limits: Limits, bound: Bound, found: list[Pattern]
+) -> tuple[Bound, list[Pattern]]:
+    """(a bound that knows which clips share a row, the better plan of `found` and one by it).
+
+    Of very many kinds, only what they take of the scarcest resource is known.
+    """
+    if len(kinds) <= _KINDS:
+        what = "row as a whole"
+        least, plan = rounding.by_rows(kinds, counts, limits.resources, found)
+    else:
+        what, place = bound.resource, RESOURCES.index(bound.resource)
+        takes = whole_rows(kinds, limits.resources)[:, place]
+        least, plan = rounding.by_sizes(kinds, counts, limits.resources, takes, place, found)
+    if least > bound.shares.get(what, 0):
+        shares = {**bound.shares, what: least}
+        best = max(shares, key=shares.get)
+        bound = Bound(math.ceil(shares[best] - 1e-6), best, shares)
+    return bound, min(found, plan, key=_rows)
 
 
 def _check(lengths: np.ndarray, limits: Limits) -> None:
@@ -145,13 +177,6 @@ def _kinds(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return order, np.append(first, len(order)), kinds
 
 
-def _whole_rows(kinds: np.ndarray, limits: Limits) -> np.ndarray:
-    """The kinds, where a clip that leaves room for no other takes all that a row has."""
-    caps = np.asarray(limits.resources, np.int32)
-    alone = (kinds + kinds.min(0, initial=limits.width) > caps).any(1)
-    return np.where(alone[:, None], caps, kinds)
-
-
 def _rows(found: list[Pattern]) -> int:
     return sum(pattern.rows for pattern in found)
 
@@ -171,44 +196,6 @@ def _expand(
             taken[kind] += rows
         row += rows
     return offsets, clips
-
-
-def fewest_rows(kinds: np.ndarray, counts: np.ndarray, limits: Limits) -> Bound:
-    """A bound on the number of rows from below, from each resource of a row by itself.
-
-    Never below the bound of the linear program (total over capacity). Above it where a clip leaves
-    room for no other, by which it takes all that a row has; and where large clips cannot share a
-    row: dual feasible functions of Fekete and Schepers (Mathematical Programming 91, 2001), u^(k)
-    after U^(e), for each e and for k from 1 to 8.
-
-    Args:
-      kinds: i32 [kinds, resources], what a clip of each kind takes.
-      counts: i64 [kinds], clips of each kind.
-      limits: what a row has.
-    """
-    kinds = _whole_rows(kinds, limits)
-    shares = {
-        name: _rows_of_one(np.bincount(kinds[:, d], counts, minlength=cap + 1), cap)
-        for d, (name, cap) in enumerate(zip(RESOURCES, limits.resources, strict=True))
-    }
-    resource = max(shares, key=shares.get)
-    return Bound(math.ceil(shares[resource] - 1e-6), resource, shares)
-
-
-def _rows_of_one(sizes: np.ndarray, cap: int) -> float:
-    """Bins of size `cap` that `sizes[s]` things of each size s from 0 to cap need at least."""
-    x = np.arange(cap + 1)
-    best = float(sizes @ x) / cap
-    for least in range(1, cap // 2 + 1):
-        if sizes[least:].sum() <= best:
-            break  # each counts for one bin at most
-        rounded = np.where(x > cap - least, cap, np.where(x < least, 0, x))
-        best = max(best, float(sizes @ rounded) / cap)
-        for k in range(1, _SLICES + 1):
-            slices = (k + 1) * rounded
-            whole = np.where(slices % cap == 0, rounded / cap, slices // cap / k)
-            best = max(best, float(sizes @ whole))
-    return best
 
 
 def suggest(
@@ -240,6 +227,6 @@ def suggest(
         needs = np.maximum(width * headroom * totals / totals.sum(), least)
         caps = tuple((np.ceil(needs / 8).astype(int) * 8).clip(8).tolist())
         limits = Limits(width, caps, math.ceil(2 * width * len(lengths) / totals.sum()))
-        rows = fewest_rows(kinds, counts, limits).rows
+        rows = fewest_rows(kinds, counts, limits.resources).rows
         out.append((limits, int(totals.sum()) / (rows * width)))
     return out

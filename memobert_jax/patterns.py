@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+TARGETS = (1.0, 0.975)
+"""Shares of the scarcest resource that rows may aim at: by one or the other there are fewer."""
 _PAIRED = 300
 """Kinds of which the pairs are formed that may end a row."""
 _THIRDS = 2

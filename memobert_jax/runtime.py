@@ -1,13 +1,17 @@
 """The job: distributed start-up, preemption, the lead host, the compilation cache."""
 
+import hashlib
 import logging as stdlib_logging
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 
 _CLUSTER = ("SLURM_JOB_ID", "OMPI_COMM_WORLD_SIZE", "TPU_WORKER_ID", "JOB_COMPLETION_INDEX",
             "JAX_COORDINATOR_ADDRESS", "MEGASCALE_COORDINATOR_ADDRESS")  # fmt: skip
@@ -80,6 +84,19 @@ def git_revision() -> str:
     except (OSError, subprocess.CalledProcessError):
         logging.info("no git revision: not a checkout")
         return ""
+
+
+def check_agree(values: Sequence[str], what: str) -> None:
+    """Raises RuntimeError if the hosts of the job do not have the same values."""
+    if jax.process_count() == 1:
+        return
+    mine = np.frombuffer(hashlib.sha256(repr(list(values)).encode()).digest(), np.uint8)
+    found = multihost_utils.process_allgather(mine)
+    if other := np.flatnonzero((found != found[0]).any(-1)).tolist():
+        raise RuntimeError(
+            f"hosts {other} have other {what} than host 0: give all of them the same data, "
+            "packages and kind of processor"
+        )
 
 
 def hardware() -> str:

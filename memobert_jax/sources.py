@@ -1,6 +1,11 @@
 """A features dataset as a source of training rows: token lengths, the pack plan, safe reading."""
 
 import dataclasses
+import hashlib
+import json
+import time
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +15,15 @@ from absl import logging
 
 from memobert_jax import datasets, holdout, record
 from memobert_jax.batch import Widths, special_ids
+from memobert_jax.bounds import Bound
 from memobert_jax.config import MODALITIES, DataConfig
 from memobert_jax.features import TRAINING_FIELDS, FeaturesDataset
-from memobert_jax.packing import NEAR, Limits, PackPlan, pack, suggest
+from memobert_jax.packing import NEAR, VERSION, Limits, PackPlan, pack, suggest
 from memobert_jax.tokenizer import Tokenizer
 from memobert_jax.words import CUTTING
+
+_LONG_S = 2.0
+"""Seconds from which on a plan of rows is worth keeping."""
 
 
 def token_lengths(dataset: FeaturesDataset, tokenizer: Tokenizer) -> np.ndarray:
@@ -38,6 +47,41 @@ def token_lengths(dataset: FeaturesDataset, tokenizer: Tokenizer) -> np.ndarray:
 def _save(path: str, array: np.ndarray) -> None:
     with open(path, "wb") as file:
         np.save(file, array, allow_pickle=False)
+
+
+def packed(dataset: FeaturesDataset, lengths: np.ndarray, limits: Limits) -> PackPlan:
+    """The plan of a dataset's rows; one that took long is kept beside the data if it can be."""
+    key = hashlib.sha256(lengths.astype("<i4").tobytes() + repr((limits, VERSION)).encode())
+    cache = Path(dataset.path) / f"rows-{dataset.split}-{key.hexdigest()[:16]}.npz"
+    if (kept := _load_plan(cache)) is not None:
+        return kept
+    began = time.monotonic()
+    plan = pack(lengths, limits)
+    if time.monotonic() - began > _LONG_S:
+        try:
+            datasets.write_atomically(cache, lambda path: _save_plan(path, plan))
+        except OSError as error:
+            logging.info("rows are not kept (%s); they are planned at every start", error)
+    return plan
+
+
+def _save_plan(path: str, plan: PackPlan) -> None:
+    rest = json.dumps([plan.real_slots, plan.width, dataclasses.asdict(plan.bound)])
+    with open(path, "wb") as file:
+        np.savez(file, offsets=plan.offsets, clips=plan.clips, rest=rest)
+
+
+def _load_plan(path: Path) -> PackPlan | None:
+    """The plan of a file, if it is there and whole."""
+    if not path.is_file():
+        return None
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
+            real_slots, width, bound = json.loads(str(found["rest"]))
+            return PackPlan(found["offsets"], found["clips"], real_slots, width, Bound(**bound))
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        logging.warning("%s is damaged (%s): its rows are planned again", path, error)
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +139,7 @@ class Source:
             )
         }
         lengths = np.stack([text, face, speech], 1)[clips]
-        plan = pack(lengths, Limits.of(cfg))
+        plan = packed(dataset, lengths, Limits.of(cfg))
         some = (lengths > (1, 0, 0)).any(0)  # a clip without text has its [CLS]
         absent = tuple(
             name for name, any_clip in zip(MODALITIES, some, strict=True) if not any_clip

@@ -132,9 +132,13 @@ def _describe(cfg: Any, data: Any) -> dict[str, Any]:
             "weight": weight,
             "fingerprint": dataset.fingerprint,
             "held_out": holdout.ids(dataset, cfg.data.hold_out),
+            "rows": source.plan.fingerprint,
         }
-        for dataset, (_, weight) in zip(datasets, cfg.data.sources, strict=True)
+        for source, dataset, (_, weight) in zip(
+            data.sources, datasets, cfg.data.sources, strict=True
+        )
     ]
+    runtime.check_agree([source["rows"] for source in sources], "rows of clips")
     return checkpoint.describe(
         cfg.model,
         data.tokenizer,

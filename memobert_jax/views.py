@@ -192,7 +192,9 @@ class Rows:
             raise ValueError(
                 f"none of {len(self.clips)} clips has a modality of {', '.join(self.subsets)}"
             )
-        self.plan = pack(np.array([view.lengths for view in views], np.int32), layout.limits)
+        self.plan = pack(
+            np.array([view.lengths for view in views], np.int32), layout.limits, quick=True
+        )
         self._rows = [[views[i] for i in self.plan[row]] for row in range(len(self.plan))]
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import pytest
 import runs
 import samples
 
-from memobert_jax import datasets, features, sources, tokenizer
+from memobert_jax import datasets, features, packing, sources, tokenizer
 from memobert_jax.batch import MODALITY_OF
 from memobert_jax.config import SUBSETS
 from memobert_jax.data import TrainData
@@ -458,3 +458,38 @@ def test_a_configuration_in_another_order_of_sources_is_another_run(corpus, othe
 def test_eval_settings_do_not_change_the_training_rows(corpus, tokens, data):
     cfg = dataclasses.replace(data.cfg, eval_rows=2, eval_every=1, log_every=5)
     assert_same(TrainData(cfg, tokens).batch(2), data.batch(2))
+
+
+def test_rows_that_took_long_to_plan_are_kept_beside_the_data(corpus, tmp_path, monkeypatch):
+    folder = tmp_path / "corpus"
+    shutil.copytree(corpus, folder)
+    dataset, limits = FeaturesDataset(folder, "train"), packing.Limits(64, (24, 24, 48), 8)
+    lengths = np.tile([[3, 5, 9], [4, 6, 12]], (10, 1)).astype(np.int32)
+    planned = []
+    monkeypatch.setattr(sources, "pack", lambda *given: planned.append(1) or packing.pack(*given))
+    monkeypatch.setattr(sources, "_LONG_S", -1.0)
+    first, again = (sources.packed(dataset, lengths, limits) for _ in range(2))
+    assert len(planned) == 1
+    assert again.report() == first.report()
+    assert again.fingerprint == first.fingerprint
+    assert again.bound == first.bound
+    wider = dataclasses.replace(limits, width=72)
+    assert sources.packed(dataset, lengths, wider).fingerprint != first.fingerprint
+    sources.packed(dataset, lengths[1:], limits)
+    monkeypatch.setattr(sources, "VERSION", 0)
+    sources.packed(dataset, lengths, limits)
+    assert len(planned) == 4
+    (folder / "rows-train-0123.npz").write_bytes(b"no plan of anything")
+    assert sources.packed(dataset, lengths, limits).fingerprint == first.fingerprint
+
+
+def test_kept_rows_that_are_damaged_are_planned_again(corpus, tmp_path, monkeypatch):
+    folder = tmp_path / "corpus"
+    shutil.copytree(corpus, folder)
+    dataset, limits = FeaturesDataset(folder, "train"), packing.Limits(64, (24, 24, 48), 8)
+    lengths = np.tile([[3, 5, 9], [4, 6, 12]], (10, 1)).astype(np.int32)
+    monkeypatch.setattr(sources, "_LONG_S", -1.0)
+    first = sources.packed(dataset, lengths, limits)
+    (kept,) = folder.glob("rows-*.npz")
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert sources.packed(dataset, lengths, limits).fingerprint == first.fingerprint

@@ -3,10 +3,13 @@
 import dataclasses
 
 import numpy as np
+import packing_corpora
 import pytest
 
+from memobert_jax import packing
+from memobert_jax.bounds import RESOURCES
 from memobert_jax.config import DataConfig
-from memobert_jax.packing import NEAR, RESOURCES, Limits, pack, suggest
+from memobert_jax.packing import NEAR, Limits, pack, suggest
 
 LIMITS = Limits(width=256, caps=(64, 96, 160), max_clips=8)
 
@@ -159,11 +162,36 @@ def test_the_bound_counts_a_whole_row_for_a_clip_that_shares_with_none():
     assert plan.bound.rows == len(plan) == 10 + 80 // 8
 
 
-def test_the_bound_sees_no_clips_that_exclude_each_other_by_different_resources():
-    """Where a point cannot be had: no two of the long ones share a row, though it has room."""
-    plan = pack(np.tile([[33, 0, 0], [32, 49, 0], [1, 1, 1]], (100, 1)), LIMITS)
+def test_the_bound_sees_clips_that_exclude_each_other_by_different_resources():
+    """No two of the long ones share a row, though every resource has room for two."""
+    lengths = np.tile([[33, 0, 0], [32, 49, 0], [1, 1, 1]], (100, 1))
+    plan = pack(lengths, LIMITS)
     assert len(plan) == 200
-    assert plan.bound.rows == pytest.approx(150, abs=2)
+    assert plan.bound.rows == pytest.approx(200, abs=1)
+    assert plan.bound.resource == "row as a whole"
+    assert pack(lengths, LIMITS, quick=True).bound.rows == pytest.approx(150, abs=2)
+
+
+@pytest.mark.parametrize("seed", [24, 58, 94])
+def test_corpora_whose_clips_hardly_share_a_row_are_packed_to_within_a_point(seed):
+    """Clips of nearly one length: where the best row after the best row fails."""
+    _, lengths = packing_corpora.corpus(seed, (500,))
+    for limits, _ in suggest(lengths):
+        plan, quick = pack(lengths, limits), pack(lengths, limits, quick=True)
+        assert sorted(plan.clips.tolist()) == list(range(len(lengths)))
+        assert len(plan) <= len(quick)
+        assert quick.bound.rows <= plan.bound.rows <= len(plan)
+        assert len(plan) - plan.bound.rows <= max(NEAR * len(plan), 1)
+
+
+def test_of_very_many_kinds_the_scarcest_resource_alone_is_programmed(monkeypatch):
+    monkeypatch.setattr(packing, "_KINDS", 10)
+    _, lengths = packing_corpora.corpus(58, (500,))
+    limits = next(limits for limits, _ in suggest(lengths) if limits.width == 512)
+    plan, quick = pack(lengths, limits), pack(lengths, limits, quick=True)
+    assert sorted(plan.clips.tolist()) == list(range(len(lengths)))
+    assert quick.bound.rows < plan.bound.rows <= len(plan) <= len(quick)
+    assert plan.bound.resource == RESOURCES[0]
 
 
 @pytest.mark.parametrize(("name", "fill"), [("width 256", 0.985), ("width 512", 0.99)])

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from absl import logging
 
@@ -137,3 +138,18 @@ def test_the_revision_is_what_git_says(monkeypatch):
     monkeypatch.setattr(runtime.subprocess, "run", run)
     assert runtime.git_revision() == "abc123-dirty"
     assert "--dirty" in asked[0]
+
+
+def test_hosts_that_have_other_values_than_the_first_are_named(monkeypatch):
+    runtime.check_agree(["anything"], "rows")
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    heard = {}
+
+    def gathered(mine):
+        return np.stack([mine, mine, heard.get("third", mine)])
+
+    monkeypatch.setattr(runtime.multihost_utils, "process_allgather", gathered)
+    runtime.check_agree(["a", "b"], "rows of clips")
+    heard["third"] = np.zeros(32, np.uint8)
+    with pytest.raises(RuntimeError, match=r"hosts \[2\] have other rows of clips than host 0"):
+        runtime.check_agree(["a", "b"], "rows of clips")

@@ -17,9 +17,11 @@ from memobert_jax import (
     config,
     features,
     optim,
+    packing,
     runtime,
     sharding,
     skips,
+    sources,
     state,
     tokenizer,
     train,
@@ -255,6 +257,21 @@ def test_a_run_is_not_continued_as_another_run(workdir, cfg, whole):
     message = r"the run in .* was started with another configuration:\n  seed: 1234 there, 7 here\n"
     with pytest.raises(ValueError, match=message + r"  masking\.text_ratio: 0\.15 there, 0\.5"):
         train.train(other, workdir)
+
+
+def test_a_run_whose_clips_would_be_packed_into_other_rows_is_not_continued(
+    workdir, cfg, whole, monkeypatch
+):
+    """Another version of the packing: the step would no longer be the position in the data."""
+    shutil.copytree(whole[0], workdir)
+
+    def backwards(lengths, limits):
+        plan = packing.pack(lengths, limits)
+        return dataclasses.replace(plan, clips=plan.clips[::-1], offsets=plan.offsets)
+
+    monkeypatch.setattr(sources, "pack", backwards)
+    with pytest.raises(ValueError, match=r"the clips of .* are packed into other rows than when"):
+        train.train(cfg, workdir)
 
 
 def test_a_run_may_go_on_with_other_habits(workdir, cfg, whole):

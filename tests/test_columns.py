@@ -1,0 +1,95 @@
+"""Rows by linear programming: bounds that hold, and that are met where they can be."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from memobert_jax import columns
+from memobert_jax.columns import relax
+
+
+def fewest(clips: tuple[tuple[int, ...], ...], caps: tuple[int, ...]) -> int:
+    """Rows that a handful of clips need, by trying every way to deal them out."""
+
+    def place(left, rows):
+        if not left:
+            return len(rows)
+        first, *others = left
+        found = len(clips)
+        for n, row in enumerate(rows):
+            used = tuple(a + b for a, b in zip(row, first, strict=True))
+            if all(a <= b for a, b in zip(used, caps, strict=True)):
+                found = min(found, place(others, [*rows[:n], used, *rows[n + 1 :]]))
+        return min(found, place(others, [*rows, first]))
+
+    return place(sorted(clips, reverse=True), [])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_bound_is_never_above_what_trying_everything_finds_and_less_than_a_row_below(seed):
+    rng = np.random.default_rng(seed)
+    own = rng.integers(1, 9, (7, 3))
+    clips = np.column_stack([own.sum(1), own, np.ones(7, int)])
+    caps = (20, 12, 12, 12, 3)
+    kinds, counts = np.unique(clips, axis=0, return_counts=True)
+    found = relax(kinds, counts, caps, [])
+    best = fewest(tuple(map(tuple, clips.tolist())), caps)
+    assert best - 1 < found.bound * (1 + columns._SLACK) + 1e-6
+    assert np.ceil(found.bound - 1e-6) <= best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_fit_hold_every_clip_and_none_is_worth_more_than_one(seed):
+    rng = np.random.default_rng(seed)
+    kinds = np.unique(rng.integers((20, 3, 3), (60, 20, 20), (40, 3)), axis=0)
+    counts, caps = rng.integers(1, 50, len(kinds)), (128, 48, 40)
+    found = relax(kinds, counts, caps, [])
+    held = np.zeros(len(kinds))
+    for column, times in zip(found.columns, found.times, strict=True):
+        assert (kinds[list(column)].sum(0) <= caps).all()
+        np.add.at(held, list(column), times)
+    assert (held >= counts - 1e-6).all()
+    assert found.bound == pytest.approx(counts @ found.prices)
+    assert found.bound <= found.times.sum() + 1e-6
+    assert found.bound >= found.times.sum() * (1 - 2 * columns._SLACK) - 1
+    worth = [
+        found.prices[list(row)].sum()
+        for size in (1, 2, 3)
+        for row in itertools.combinations_with_replacement(range(len(kinds)), size)
+        if (kinds[list(row)].sum(0) <= caps).all()
+    ]
+    assert 0.98 < max(worth) <= 1 + 1e-6
+
+
+def test_clips_that_exclude_each_other_by_different_resources_are_counted():
+    """No two of the long ones share a row, though each resource alone has room."""
+    kinds = np.array([[33, 33, 0, 0, 1], [81, 32, 49, 0, 1], [3, 1, 1, 1, 1]])
+    found = relax(kinds, np.array([100, 100, 100]), (256, 64, 96, 160, 8), [])
+    assert np.ceil(found.bound - 1e-6) == pytest.approx(200, abs=1)
+
+
+def test_of_one_resource_rows_are_those_of_cutting_stock():
+    """35 + 35 + 30 twenty times, 40 + 30 + 30 fifteen, and 40 + 40 for the 15 that are left."""
+    found = relax(np.array([[40], [35], [30]]), np.array([30, 40, 50]), (100,), [])
+    assert found.times.sum() == pytest.approx(20 + 15 + 7.5)
+    assert np.ceil(found.bound - 1e-6) == 43
+
+
+def test_a_search_that_is_given_up_still_bounds(monkeypatch):
+    rng = np.random.default_rng(0)
+    kinds = np.unique(rng.integers((10, 1, 1), (30, 12, 12), (40, 3)), axis=0)
+    counts, caps = np.full(len(kinds), 10), (120, 40, 40)
+    whole = relax(kinds, counts, caps, [])
+    monkeypatch.setattr(columns, "_STATES", 5)
+    cut = relax(kinds, counts, caps, [])
+    assert 0 < cut.bound <= whole.bound + 1
+
+
+def test_columns_of_no_use_are_dropped_without_harm(monkeypatch):
+    rng = np.random.default_rng(1)
+    kinds = np.unique(rng.integers((20, 3, 3), (60, 20, 20), (40, 3)), axis=0)
+    counts, caps = rng.integers(1, 50, len(kinds)), (128, 48, 40)
+    kept = relax(kinds, counts, caps, [])
+    monkeypatch.setattr(columns, "_KEPT", 1.5)
+    assert relax(kinds, counts, caps, []).times.sum() == pytest.approx(kept.times.sum(), rel=0.01)
