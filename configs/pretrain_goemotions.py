@@ -1,8 +1,8 @@
 """Mostly the comments of GoEmotions, with what else is at hand, for an evaluation of its labels.
 
     python -m memobert_jax.train --config=configs/pretrain_goemotions.py --workdir=RUN \
-        --config.tokenizer=FILE.model --config.data.sources="(('GOEMOTIONS', 6.0), \
-        ('RAVDESS:everything', 1.0), ('GRID', 1.0))"
+        --config.tokenizer=FILE.model --config.data.sources="(('GOEMOTIONS', 8.0), \
+        ('RAVDESS:everything', 1.0), ('GRID', 1.0), ('HEADS:unlabelled', 1.0), ('EMOBANK', 1.0))"
 
 2,000 steps on two cores of an AMD EPYC with AVX-512, beside other work, in 20 minutes: held-out mlm
 4.05 (unigram 6.20), msr 0.96 (mean of the clip 0.97). Only the split `train` of GoEmotions is read;

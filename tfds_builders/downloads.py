@@ -87,7 +87,7 @@ def fetch(name: str, config: str, folder: Path) -> Path:
     get = functools.partial(download_recorded, name, folder=folder / "cache", recorded=recorded)
     archives = [one.url for one in given if not one.path]
     for number, path in get({f"{i:03d}": url for i, url in enumerate(archives)}).items():
-        extract(path, whole / number)
+        extract(path, whole / number if len(archives) > 1 else whole)
     link(get({one.path: one.url for one in given if one.path and not one.table}), whole)
     for one in given:
         if one.table:
