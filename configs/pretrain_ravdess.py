@@ -5,9 +5,9 @@
         ('GOEMOTIONS', 1.0), ('GRID', 1.0), ('HEADS:unlabelled', 1.0), ('EMOBANK', 1.0))"
 
 1,500 steps on two cores of an AMD EPYC with AVX-512 in 3 minutes: held-out mlm 4.77 to 5.07 over
-the folds (unigram 6.34), msr 1.01 to 1.03 (mean of the clip 1.25), both of the other corpora. The number after the colon is the fold
-whose test actors are held out. A clip has one vector of action units: masked, nothing of the face
-would be left, so it is shown and never predicted.
+the folds (unigram 6.34), msr 1.01 to 1.03 (mean of the clip 1.25), both of the other corpora. The
+number after the colon is the fold whose test actors are held out. A clip has one vector of action
+units: masked, nothing of the face would be left, so it is shown and never predicted.
 """
 
 from configs import pretrain_tiny
