@@ -137,6 +137,30 @@ def test_a_missing_modality_is_named_and_only_what_is_there_is_scored(loaded):
     assert two["probabilities"] == {}
 
 
+@pytest.mark.parametrize("lacks", ["face", "speech"])
+def test_a_network_that_never_had_a_modality_does_not_look_at_it(tmp_path, trained, lacks):
+    """Its features were made `--without` it: a clip that has it is said to miss it."""
+    clips = trained[0].parent / "clips"
+    made_of = featurize.request(clips, without=[lacks])
+    featurize.featurize(clips, tmp_path / "features", made_of)
+    widths = features.FeaturesDataset(tmp_path / "features", "train").widths
+    assert widths[lacks] == 1, "a column of its own, which no clip fills"
+    kit.save(tmp_path / "run", kit.params(0, widths), tmp_path / "features")
+    blind = predictor.Predictor(tmp_path / "run")
+    clip = clip_samples.clip(0, crops=4, seconds=0.8)
+    other = clip_samples.clip(1, crops=7, seconds=1.3)
+    changed = {key: value for key, value in other.items() if key.startswith(("face", "crop"))}
+    if lacks == "speech":
+        changed = {"speech": other["speech"]}
+    one, two = blind([clip, {**clip, **changed}])
+    assert one["missing"] == two["missing"] == [lacks]
+    letter = lacks[0].upper()
+    assert letter not in one["probabilities"]
+    assert one["probabilities"]["TFS"] == one["probabilities"]["TFS".replace(letter, "")]
+    for subset, found in one["probabilities"].items():
+        assert two["probabilities"][subset] == pytest.approx(found, abs=1e-5)
+
+
 def test_a_sound_file_is_predicted_without_a_face_unless_one_is_required(loaded, films):
     lines = lines_of(loaded, films / "sound.mp4")
     assert [line["missing"] for line in lines] == [["face"], ["face"]]
