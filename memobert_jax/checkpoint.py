@@ -102,7 +102,13 @@ def check_same_run(metadata: Mapping[str, Any], other: Mapping[str, Any], what: 
     elsewhere = "start in another work directory"
     check_same(metadata, other, what, f"Use the one it was started with, or {elsewhere}.")
     for there, here in zip(metadata["data"], other["data"], strict=True):
-        if there.get("rows", here.get("rows")) != here.get("rows"):
+        if here.get("rows") and "rows" not in there:
+            logging.warning(
+                "%s was started by a version that did not record how clips are packed into rows: "
+                "if that has changed, some clips are repeated",
+                what,
+            )
+        elif there.get("rows") != here.get("rows"):
             raise ValueError(
                 f"{what}: the clips of {here['path']} are packed into other rows than when it was "
                 "started, so that it would repeat some and miss others. Go on with the version of "

@@ -27,6 +27,8 @@ _STATES = 100_000
 """Rows that may grow at once while a row of most worth is looked for."""
 _CELLS = 4_000_000
 """Numbers in the largest array of that search."""
+_SEARCHES = 100
+"""How often the row of most worth is looked for."""
 _GRID = 4096
 _SLACK = 0.002
 """Rows that are worth more than 1 by less than that are not looked for."""
@@ -63,10 +65,13 @@ def relax(
     columns = [(kind,) for kind in range(len(kinds))]
     columns += sorted({tuple(sorted(row)) for row in rows} - set(columns))
     known = set(columns)
-    best = Relaxed(columns, np.zeros(0), np.zeros(len(kinds)), 0.0)
-    steady = None
+    best = Relaxed(columns, np.zeros(len(columns)), np.zeros(len(kinds)), 0.0)
+    steady, searches = None, 0
     for _ in range(_ROUNDS):
-        times, prices, total = _solve(columns, counts)
+        solved = _solve(columns, counts)
+        if solved is None:
+            break
+        times, prices, total = solved
         best = best._replace(columns=columns, times=times)
         if not best.bound:
             best = best._replace(prices=prices)
@@ -77,10 +82,11 @@ def relax(
             new = [c for c in _worthy(kinds, prices, caps) if c not in known]
         if not new:
             most, rows = _worthiest(kinds, caps, prices)
-            bound = total / max(most, 1.0)
+            searches += 1
+            bound = float(counts @ prices) / most
             if bound >= best.bound:
-                best = Relaxed(columns, times, prices / max(most, 1.0), bound)
-            new = [row for row in rows if row not in known]
+                best = Relaxed(columns, times, prices / most, bound)
+            new = [row for row in rows if row not in known] if searches < _SEARCHES else []
         if not new or np.ceil(best.bound - _SURE) >= np.ceil(total - _SURE):
             break
         if len(columns) > _KEPT * len(kinds):
@@ -98,14 +104,19 @@ def _useful(columns: list[Column], times: np.ndarray, prices: np.ndarray) -> lis
     return [column for column, keep in zip(columns, kept.tolist(), strict=True) if keep]
 
 
-def _solve(columns: list[Column], counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """(times, prices, how many rows that are) of a linear program."""
+def _solve(
+    columns: list[Column], counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """(times, prices, how many rows that are) of a linear program; None if it was not solved."""
     lengths = [len(column) for column in columns]
     places = np.repeat(np.arange(len(columns)), lengths)
     shape = (len(counts), len(columns))
     holds = sparse.csc_matrix((np.ones(len(places)), (np.concatenate(columns), places)), shape)
     found = linprog(np.ones(len(columns)), A_ub=-holds, b_ub=-counts.astype(float), method="highs")
-    return found.x, -found.ineqlin.marginals, float(found.fun)
+    if found.x is None:
+        return None
+    prices = np.maximum(-found.ineqlin.marginals, 0)
+    return found.x, np.where(prices > _SURE, prices, 0), float(found.fun)
 
 
 def _worthy(kinds: np.ndarray, prices: np.ndarray, caps: Sequence[int]) -> list[Column]:
@@ -163,7 +174,7 @@ def _worthiest(
     Rows grow by one clip after the other; of those that take the same, the one of most worth is
     kept. One goes on growing while what it is worth and the most that would fit into its rest by
     one resource alone, or by their scarcest mixture, is more than 1. That is given up when there
-    are too many of them; then their most is the bound.
+    are too many of them; then the most of those before them is the bound.
     """
     ids = np.flatnonzero(prices > _SURE)
     takes, worth = kinds[ids].astype(np.int64), prices[ids]
@@ -171,9 +182,8 @@ def _worthiest(
     most = _bounds(takes, worth, rooms)
     best, rows = 1.0 + _SLACK, []
     rest, value, grown = rooms[None], np.zeros(1), np.zeros((1, 0), np.int32)
-    places = np.append(np.cumprod(rooms[:0:-1] + 1)[::-1], 1)
     while len(grown):
-        following = []
+        following, number = [], 0
         step = max(_CELLS // max(takes.size, 1), 1)
         for first in range(0, len(grown), step):
             part = slice(first, first + step)
@@ -188,24 +198,27 @@ def _worthiest(
                 if total[at] > 1 + _SLACK:
                     rows.append((-float(total[at]), tuple(sorted(ids[whole[at]].tolist()))))
             best = max(best, -min(rows)[0]) if rows else best
-            following.append(_distinct(left, total, whole, places))
+            following.append(_distinct(left, total, whole))
+            number += len(following[-1][1])
+            if number > _STATES:
+                rows = sorted(rows)[:_NEW]
+                return max(best, float((value + most(rest)).max())), [row for _, row in rows]
         if not following:
             break
         arrays = (np.concatenate(arrays) for arrays in zip(*following, strict=True))
-        rest, value, grown = _distinct(*arrays, places)
-        if len(grown) > _STATES:
-            best = float((value + most(rest)).max())
-            break
+        rest, value, grown = _distinct(*arrays)
     return best, list(dict.fromkeys(row for _, row in sorted(rows)[:_NEW]))
 
 
 def _distinct(
-    rest: np.ndarray, value: np.ndarray, grown: np.ndarray, places: np.ndarray
+    rest: np.ndarray, value: np.ndarray, grown: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of rows with the same rest the one of most worth."""
-    order = np.argsort(-value, kind="stable")
-    _, first = np.unique((rest @ places)[order], return_index=True)
-    kept = order[np.sort(first)]
+    order = np.lexsort((-value, *rest.T))
+    found = rest[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (found[1:] != found[:-1]).any(1)
+    kept = order[new]
     return rest[kept], value[kept], grown[kept]
 
 
@@ -220,11 +233,12 @@ def _bounds(
     found = linprog(-worth, A_ub=shares.T, b_ub=np.ones(len(caps)), method="highs")
     weights = -found.ineqlin.marginals
     mixture = weights / weights.sum() * _GRID / caps
-    mixed = np.floor(takes @ mixture + _SURE).astype(np.int64)
+    mixed = np.floor(takes @ mixture - _SURE).astype(np.int64)
     alone = {
         d: _most(takes[:, d], worth, int(cap)) for d, cap in enumerate(caps) if takes[:, d].all()
     }
     together = _most(mixed, worth, _GRID) if mixed.all() else np.full(_GRID + 1, np.inf)
+    together = np.append(together, together[-1])  # the whole of a row may be rounded up
 
     def most(rest: np.ndarray) -> np.ndarray:
         bounds = [table[rest[:, d]] for d, table in alone.items()]

@@ -6,7 +6,7 @@ keep it from learning the few clips by heart, and the start is a candidate when 
 chosen on the validation part.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from memobert_jax.config import FitConfig
 from memobert_jax.models.memobert import Batch
 from memobert_jax.stages import Program
 from memobert_jax.state import Params
-from memobert_jax.together import Course, Together, whole_stages
+from memobert_jax.together import Course, Together, compile_together, whole_stages
 from memobert_jax.views import Rows
 
 
@@ -115,7 +115,7 @@ def fit(
       validation: labelled clips to choose on.
       cfg: how long, how fast.
       room: of all fits that share the program.
-      together: the program, compiled for several.
+      together: the program, compiled for several; by default it is, where there are several.
       advance: told of steps of stage `all`, for a progress bar.
 
     Raises:
@@ -130,6 +130,7 @@ def fit(
         for step, found, losses in _whole_stage(program, together, bases, jobs, cfg, lr):
             for search, params, loss in zip(searches, found, losses, strict=True):
                 if not search.stuck:
+                    loss = stages.finite(loss, "all", step)
                     outputs = classify.score(program.score, params, *validation).outputs
                     search.offer(params, outputs, stage="all", step=step, lr=lr, train_loss=loss)
             advance((step - done) * len(jobs))
@@ -147,10 +148,10 @@ def _whole_stage(
     jobs: Sequence[Job],
     cfg: FitConfig,
     lr: float,
-) -> Iterator[tuple[int, Sequence[Params], Sequence[float]]]:
+) -> Iterator[tuple[int, Iterable[Params], Sequence[float]]]:
     if len(jobs) > 1:
         courses = [Course(job.train.rows, job.pull, job.seed) for job in jobs]
-        yield from whole_stages(together, bases, courses, cfg, lr)
+        yield from whole_stages(together or compile_together(program), bases, courses, cfg, lr)
         return
     (base,), (job,) = bases, jobs
     stage = stages.whole_stage(program, base, job.train.rows, cfg, lr, job.pull, job.seed)

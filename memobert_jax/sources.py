@@ -22,6 +22,8 @@ from memobert_jax.packing import NEAR, VERSION, Limits, PackPlan, pack, suggest
 from memobert_jax.tokenizer import Tokenizer
 from memobert_jax.words import CUTTING
 
+_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, NotImplementedError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error)
 _LONG_S = 2.0
 """Seconds from which on a plan of rows is worth keeping."""
 
@@ -53,7 +55,7 @@ def packed(dataset: FeaturesDataset, lengths: np.ndarray, limits: Limits) -> Pac
     """The plan of a dataset's rows; one that took long is kept beside the data if it can be."""
     key = hashlib.sha256(lengths.astype("<i4").tobytes() + repr((limits, VERSION)).encode())
     cache = Path(dataset.path) / f"rows-{dataset.split}-{key.hexdigest()[:16]}.npz"
-    if (kept := _load_plan(cache)) is not None:
+    if (kept := _load_plan(cache, len(lengths))) is not None:
         return kept
     began = time.monotonic()
     plan = pack(lengths, limits)
@@ -71,15 +73,18 @@ def _save_plan(path: str, plan: PackPlan) -> None:
         np.savez(file, offsets=plan.offsets, clips=plan.clips, rest=rest)
 
 
-def _load_plan(path: Path) -> PackPlan | None:
-    """The plan of a file, if it is there and whole."""
+def _load_plan(path: Path, clips: int) -> PackPlan | None:
+    """The plan of a number of clips in a file, if it is there and whole."""
     if not path.is_file():
         return None
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
             real_slots, width, bound = json.loads(str(found["rest"]))
-            return PackPlan(found["offsets"], found["clips"], real_slots, width, Bound(**bound))
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+            plan = PackPlan(found["offsets"], found["clips"], real_slots, width, Bound(**bound))
+        if not np.array_equal(np.sort(plan.clips), np.arange(clips)) or plan.offsets[-1] != clips:
+            raise ValueError(f"it is not of {clips} clips")
+        return plan
+    except _DAMAGE as error:
         logging.warning("%s is damaged (%s): its rows are planned again", path, error)
         return None
 

@@ -2,17 +2,19 @@
 
 Fits of an arm have equal shapes, whatever their seed, clips, fold and first parameters. Their
 states and batches are stacked, the stack is dealt out over the devices along `data`, and each
-device steps its share with `jax.vmap`. No device waits for another, so that the fits of many
-small networks fill a mesh that one of them would not; each device must hold its share whole.
+device steps its share with `jax.vmap`. No device waits for another, so that the fits of many small
+networks fill a mesh that one of them would not. Each device must hold its share whole, and one more
+network while its scores are taken; what a fit started with, and the best that it has found, lie as
+the network lies alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from memobert_jax import sharding, stages
 from memobert_jax.classify import TRUNK
@@ -50,6 +52,16 @@ class Together(NamedTuple):
     fit: Callable[..., tuple[Any, jax.Array]]
 
 
+def check_mesh(mesh: Mesh) -> None:
+    """Raises ValueError for a mesh that splits networks over devices."""
+    if mesh.shape["tensor"] * mesh.shape["fsdp"] > 1:
+        raise ValueError(
+            f"fit.together: mesh {dict(mesh.shape)} splits a network over devices, but fits at "
+            "once have each a device for the whole of it: set mesh.tensor and mesh.fsdp to 1, or "
+            "fit.together to 1"
+        )
+
+
 def compile_together(program: Program) -> Together:
     """The compiled steps of several fits; each is compiled when it is first called.
 
@@ -57,12 +69,7 @@ def compile_together(program: Program) -> Together:
       ValueError: for a mesh that splits networks over devices.
     """
     mesh = program.mesh
-    if mesh.shape["tensor"] * mesh.shape["fsdp"] > 1:
-        raise ValueError(
-            f"fit.together: mesh {dict(mesh.shape)} splits a network over devices, but fits at "
-            "once have each a device for the whole of it: set mesh.tensor and mesh.fsdp to 1, or "
-            "fit.together to 1"
-        )
+    check_mesh(mesh)
     stacked = NamedSharding(mesh, _STACK)
     mapped = jax.shard_map(
         jax.vmap(program.step, in_axes=(0, 0, 0, None, 0, 0)),
@@ -92,42 +99,42 @@ def whole_stages(
     courses: Sequence[Course],
     cfg: FitConfig,
     lr: float,
-) -> Iterator[tuple[int, list[Params], list[float]]]:
+) -> Iterator[tuple[int, Iterator[Params], list[float]]]:
     """Stage `all` of several fits: (step, parameters, mean loss since the last) of each of them.
 
-    Where they are no multiple of the devices, the last one is fitted several times.
-
-    Raises:
-      FloatingPointError: if a loss is not finite.
+    The parameters are gone at the next step. A loss that is not finite is that of one fit, and left
+    to the caller. Where the fits are no multiple of the devices, the last one is fitted again.
     """
     mesh, number = together.program.mesh, len(courses)
     over = [number - 1] * (-number % mesh.shape["data"])
     places = [*range(number), *over]
     params = together.stack(*(starts[place] for place in places))
     anchors, state, losses = params[TRUNK], together.start(params), []
-    mine = _mine(len(places))
+    where = NamedSharding(mesh, _STACK)
+    slices = where.addressable_devices_indices_map((len(places),)).values()
+    mine = sorted({n for (part,) in slices for n in range(*part.indices(len(places)))})
 
-    def stacked(values: Sequence[np.ndarray]) -> jax.Array:
-        return jax.make_array_from_process_local_data(
-            NamedSharding(mesh, _STACK), np.stack(values), (len(places), *np.shape(values[0]))
-        )
+    def stacked(values: Mapping[int, np.ndarray]) -> jax.Array:
+        """Of the fits on this host's devices, by their place in the stack."""
 
-    chosen = [courses[place] for place in places[mine]]
-    pulls = stacked([np.float32(course.pull) for course in chosen])
-    seeds = stacked([np.uint32(course.seed) for course in chosen])
+        def part(index: tuple[slice, ...]) -> np.ndarray:
+            return np.stack([values[n] for n in range(*index[0].indices(len(places)))])
+
+        shape = (len(places), *np.shape(values[mine[0]]))
+        return jax.make_array_from_callback(shape, where, part)
+
+    chosen = {n: courses[places[n]] for n in mine}
+    pulls = stacked({n: np.float32(course.pull) for n, course in chosen.items()})
+    seeds = stacked({n: np.uint32(course.seed) for n, course in chosen.items()})
     for step in range(cfg.steps):
-        batches = [stages.local_batch(c.rows, cfg, step, c.seed, 0, 1) for c in chosen]
-        batch = {name: stacked([b[name] for b in batches]) for name in batches[0]}
+        batches = {
+            n: stages.local_batch(course.rows, cfg, step, course.seed, 0, 1)
+            for n, course in chosen.items()
+        }
+        batch = {name: stacked({n: batches[n][name] for n in mine}) for name in batches[mine[0]]}
         state, loss = together.fit(state, anchors, batch, np.float32(lr), pulls, seeds)
         losses.append(loss)
         if (step + 1) % cfg.eval_every == 0 or step + 1 == cfg.steps:
-            found = np.mean(jax.device_get(losses), axis=0)[:number]
-            means = [stages.finite(mean, "all", step + 1) for mean in found]
-            yield step + 1, [together.pick(state.params, n) for n in range(number)], means
+            means = np.mean(jax.device_get(losses), axis=0)[:number].tolist()
+            yield step + 1, (together.pick(state.params, n) for n in range(number)), means
             losses = []
-
-
-def _mine(number: int) -> slice:
-    """The fits of this host."""
-    part = number // jax.process_count()
-    return slice(jax.process_index() * part, (jax.process_index() + 1) * part)

@@ -29,7 +29,7 @@ from memobert_jax.fewshot import Run
 from memobert_jax.fit import Part, Room
 from memobert_jax.models.memobert import Batch
 from memobert_jax.state import Params
-from memobert_jax.together import Together, compile_together
+from memobert_jax.together import Together, check_mesh, compile_together
 
 
 class Workbench:
@@ -62,6 +62,8 @@ class Workbench:
         self.cfg, self.metadata, self.scored = cfg, metadata, scored
         self.mesh = sharding.make_mesh(cfg.mesh)
         sharding.check_rows(self.mesh, cfg.batch_rows)
+        if cfg.fit.together > 1:
+            check_mesh(self.mesh)
         self.task = tasks.of(cfg)
         self.longest = prepare.longest_of(metadata, cfg.max_text, cfg.max_face, cfg.max_speech)
         tokens = checkpoint.tokenizer_of(metadata)
@@ -167,7 +169,7 @@ class Workbench:
 
     @functools.lru_cache(maxsize=3)  # noqa: B019 - as above
     def together(self, kind: str) -> Together:
-        """A program, compiled for several fits at once."""
+        """The same for several fits at once."""
         return compile_together(self.program(kind))
 
     @functools.cached_property
@@ -181,7 +183,7 @@ class Workbench:
         """The clips that a run is fitted on."""
         return self._train(run.subset, template)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - as above
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
     def _train(self, subset: tuple, template: int) -> Part:
         return self._part(self._rows(self.train_clips[subset], template, self.cases))
 

@@ -297,6 +297,16 @@ def test_the_plan_depends_on_the_lengths_alone(plan, lengths):
     assert pack(lengths[:100], LIMITS).clips.tolist() != plan.clips[:100].tolist()
 
 
+def test_a_clip_that_takes_no_slot_is_refused():
+    with pytest.raises(ValueError, match="clip 1 takes no slot"):
+        pack([[3, 3, 3], [0, 0, 0]], LIMITS)
+
+
+def test_a_row_without_room_is_none():
+    with pytest.raises(ValueError, match="at least 1 of everything"):
+        Limits(256, (64, 0, 160), 8)
+
+
 def test_no_clips_make_no_rows():
     plan = pack(np.zeros((0, 3)), LIMITS)
     assert len(plan) == 0

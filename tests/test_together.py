@@ -98,6 +98,7 @@ def test_a_device_steps_its_own_fits_and_waits_for_no_other():
         given += np.zeros(4, np.float32), np.arange(4, dtype=np.uint32)
         text = together.fit.lower(*given).compile().as_text()
     talk = [line for line in text.splitlines() if re.search(r"= .*(all-|collective)", line)]
+    assert talk
     assert all("f32[4]" in line and "all-gather" in line for line in talk), "more than the losses"
 
 
@@ -144,6 +145,35 @@ def places_of(run):
 def part(program, clips):
     rows = Rows(clips, SUBSETS, LAYOUT)
     return fit.Part(rows, list(classify.global_batches(rows, 8, program.mesh)))
+
+
+def test_a_fit_that_ended_and_then_diverges_costs_the_others_nothing(monkeypatch):
+    """It would have stopped, alone; one that goes on and diverges is an error."""
+    with jax.set_mesh(on := mesh()):
+        program = programs(on)
+        base = jax.device_put(
+            kit.random_tree(program.classifier.shapes, 0), program.classifier.shardings(on)
+        )
+        cfg = dataclasses.replace(CFG, steps=3, eval_every=1, patience=1)
+        jobs = [fit.Job(base, part(program, kit.clips(8)), seed, 0.0) for seed in (0, 1)]
+        validation = part(program, kit.clips(8, 100))
+        offered = iter([1.0, 1.0, 2.0, 0.5, 3.0, 4.0])
+
+        def selection(outputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+            return {"uar": next(offered), "loss": 1.0}
+
+        program = program._replace(task=program.task._replace(selection=selection))
+
+        def stages_of(*given):
+            for step, losses in ((1, [1.0, 1.0]), (2, [1.0, np.nan]), (3, [1.0, np.nan])):
+                yield step, iter([base, base]), losses
+
+        monkeypatch.setattr(fit, "whole_stages", stages_of)
+        first, second = fit.fit(program, jobs, validation, cfg)
+        assert [len(found.history) for found in (first, second)] == [4, 2]
+        offered = iter([1.0, 1.0, 2.0, 2.0, 3.0])
+        with pytest.raises(FloatingPointError, match="stage all is nan before step 2"):
+            fit.fit(program, jobs, validation, cfg)
 
 
 def test_runs_on_all_clips_share_them_whatever_the_seed():

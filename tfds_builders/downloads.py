@@ -7,13 +7,8 @@ recorded when it is downloaded first, beside the downloads, and hold from then o
 """
 
 import functools
-import lzma
 import os
-import shutil
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,14 +18,16 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 from tensorflow_datasets.core.download.util import DownloadError
 
 from tfds_builders import tables
+from tfds_builders.archives import extract
 
 CHECKSUMS, ADDRESSES = "checksums.tsv", "addresses.tsv"
 _HERE = Path(__file__).parent
 _ERRORS = (OSError, DownloadError, NonMatchingChecksumError)
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 _NOT_THERE = "HTTP code: 404"
+_AT_ONCE = 64
 _SHOWN = 40
-_NESTED = (".zip", ".tar", ".tar.gz", ".tgz")
+_DONE = ".done"
+"""In the folder of a corpus that is there whole: the addresses that it came from."""
 
 
 class Address(NamedTuple):
@@ -83,16 +80,30 @@ def fetch(name: str, config: str, folder: Path) -> Path:
         infos = checksums.load_url_infos(_HERE / name / CHECKSUMS)
         return link(download(name, infos, folder / "cache"), folder / name)
     whole, given = folder / f"{name}_{config}", addresses(name, config)
+    done, all_of_it = whole / _DONE, "\n".join(map(str, given))
+    if done.is_file() and done.read_text() == all_of_it:
+        return _lone_folder(whole)
     recorded = folder / f"{name}.{CHECKSUMS}"
     get = functools.partial(download_recorded, name, folder=folder / "cache", recorded=recorded)
-    archives = [one.url for one in given if not one.path]
-    for number, path in get({f"{i:03d}": url for i, url in enumerate(archives)}).items():
-        extract(path, whole / number if len(archives) > 1 else whole)
+    archives = {one.url.rsplit("/", 1)[-1]: one.url for one in given if not one.path}
+    for file, path in get(archives).items():
+        try:
+            extract(path, whole / file if len(archives) > 1 else whole)
+        except OSError:
+            _forget(archives[file], recorded)
+            raise
     link(get({one.path: one.url for one in given if one.path and not one.table}), whole)
     for one in given:
         if one.table:
             link(_those_there(get, dict(_filled(one, whole))), whole)
+    done.write_text(all_of_it)
     return _lone_folder(whole)
+
+
+def _forget(url: str, recorded: Path) -> None:
+    """Takes out what is recorded of a file that turned out to be none."""
+    lines = recorded.read_text("utf-8").splitlines(keepends=True)
+    recorded.write_text("".join(line for line in lines if line.split("\t")[0] != url), "utf-8")
 
 
 def _filled(address: Address, folder: Path) -> Iterator[tuple[str, str]]:
@@ -108,15 +119,26 @@ def _those_there(
     get: Callable[[dict[str, str]], dict[str, Path]], asked: dict[str, str]
 ) -> dict[str, Path]:
     """What `get` gives of some files, without those that the server does not have."""
+    found, items = {}, list(asked.items())
+    for first in range(0, len(items), _AT_ONCE):
+        some = items[first : first + _AT_ONCE]
+        batch = _all_there(get, some)
+        for each in some if batch is None else ():
+            found |= _all_there(get, [each]) or {}
+        found |= batch or {}
+    return found
+
+
+def _all_there(
+    get: Callable[[dict[str, str]], dict[str, Path]], items: Sequence[tuple[str, str]]
+) -> dict[str, Path] | None:
+    """What `get` gives of some files; None if the server does not have one of them."""
     try:
-        return get(asked)
+        return get(dict(items))
     except OSError as error:
         if _NOT_THERE not in str(error):
             raise
-    if len(asked) == 1:
-        return {}
-    both, half = list(asked.items()), len(asked) // 2
-    return _those_there(get, dict(both[:half])) | _those_there(get, dict(both[half:]))
+    return None
 
 
 def _lone_folder(folder: Path) -> Path:
@@ -144,54 +166,14 @@ def download_recorded(
     known = {key: url for key, url in asked.items() if url in infos}
     new = {key: url for key, url in asked.items() if url not in infos}
     options = {"register_checksums": True, "register_checksums_path": recorded}
-    found = _get(name, infos, folder, known, {}) if known else {}
-    return found | (_get(name, infos, folder, new, options) if new else {})
-
-
-def extract(archive: Path, folder: Path) -> Path:
-    """Extracts a zip or tar, and those in it, whole or not at all, unless that was done; `folder`.
-
-    TFDS would extract it with TensorFlow.
-
-    Raises:
-      OSError: if it is neither, is damaged, or names a file that would lie outside the folder.
-    """
-    if folder.is_dir():
-        return folder
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        _extract(archive, partial)
-        for path in [path for path in partial.rglob("*") if path.name.lower().endswith(_NESTED)]:
-            _extract(path, path.parent)
-            path.unlink()
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
-
-
-def _extract(archive: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as file:
-                _check_inside(file.namelist(), folder, archive)
-                file.extractall(folder)
-        else:
-            with tarfile.open(archive) as file:
-                _check_inside(file.getnames(), folder, archive)
-                file.extractall(folder, filter="data")
-    except _DAMAGE as error:
+        found = _get(name, infos, folder, known, {}) if known else {}
+    except OSError as error:
         raise OSError(
-            f"{archive} is no zip or tar, or a damaged one ({error}): delete it"
+            f"{error}. What the files were at their first download stands in {recorded}: if they "
+            "were changed at their source since, delete it"
         ) from error
-
-
-def _check_inside(names: list[str], folder: Path, archive: Path) -> None:
-    for entry in names:
-        if not (folder / entry).resolve().is_relative_to(folder.resolve()):
-            raise OSError(f"{archive} holds {entry!r}, which would lie outside its folder")
+    return found | (_get(name, infos, folder, new, options) if new else {})
 
 
 def download(name: str, infos: Mapping[str, checksums.UrlInfo], folder: Path) -> dict[str, Path]:
