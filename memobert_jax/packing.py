@@ -5,8 +5,8 @@ lengths alone, so it is the same on every host and after every restart. Beside i
 how many rows there must be at least, whatever the plan.
 
 Where a first plan is not within a point of fill of its bound, a linear program over rows gives a
-sharper bound and a better plan (`columns`, `rounding`). Bin packing is NP-hard, so no rule is within a
-point on every corpus; `python tests/packing_corpora.py 0 40` shows where this one is not: NUMBERS
+sharper bound and a better plan (`columns`, `rounding`). Bin packing is NP-hard, so no rule is within
+a point on every corpus; `python tests/packing_corpora.py 0 40` shows where this one is not: NUMBERS
 """
 
 import dataclasses
@@ -28,6 +28,8 @@ NEAR = 0.01
 
 _KINDS = 2000
 """Kinds up to which a linear program over whole rows is solved."""
+_COARSEST = 8
+"""Slots to multiples of which lengths are rounded up at most, so that there are no more kinds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +128,10 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
         found = min(found or tried, tried, key=_rows)
     if not (quick or _near(found, bound.rows, real, limits.width)):
         bound, found = _sharper(kinds, counts, limits, bound, found)
+        if len(kinds) > _KINDS and not _near(found, bound.rows, real, limits.width):
+            tried, *clips_by_kind = _of_fewer_kinds(lengths, limits)
+            if tried and _rows(tried) < _rows(found):
+                found, (order, starts) = tried, clips_by_kind
     offsets, clips = _expand(found, order, starts)
     return PackPlan(offsets, clips, real, limits.width, bound)
 
@@ -156,6 +162,29 @@ def _sharper(
         best = max(shares, key=shares.get)
         bound = Bound(math.ceil(shares[best] - 1e-6), best, shares)
     return bound, min(found, plan, key=_rows)
+
+
+def _of_fewer_kinds(
+    lengths: np.ndarray, limits: Limits
+) -> tuple[list[Pattern], np.ndarray, np.ndarray]:
+    """(a plan, clips by kind, where each kind starts) for lengths that are rounded up.
+
+    To multiples of few slots, in speech first, until there are few enough kinds; without a plan if
+    there never are.
+    """
+    steps, rounded = np.ones(3, np.int32), lengths
+    order, starts, kinds = _kinds(rounded)
+    while len(kinds) > _KINDS and steps.max() < _COARSEST:
+        steps[2 - (int(steps.sum()) - 3) % 3] += 1
+        rounded = np.minimum(-(-lengths // steps) * steps, np.asarray(limits.caps, np.int32))
+        over = rounded.sum(1) > limits.width
+        rounded[over] = lengths[over]
+        order, starts, kinds = _kinds(rounded)
+    if len(kinds) > _KINDS:
+        return [], order, starts
+    counts, caps = np.diff(starts), limits.resources
+    first = patterns(kinds, counts, caps, TARGETS[0])
+    return rounding.by_rows(kinds, counts, caps, first)[1], order, starts
 
 
 def _check(lengths: np.ndarray, limits: Limits) -> None:
