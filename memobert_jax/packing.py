@@ -6,7 +6,7 @@ how many rows there must be at least, whatever the plan.
 
 Where a first plan is not within a point of fill of its bound, a linear program over rows gives a
 sharper bound and a better plan (`columns`, `rounding`). Bin packing is NP-hard, so no rule is
-within a point on every corpus; `python tests/packing_corpora.py 0 40` shows where this one is not: NUMBERS
+within a point on every corpus; `python tests/packing_corpora.py 0 40` shows where this one is not.
 """
 
 import dataclasses
