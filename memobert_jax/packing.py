@@ -19,7 +19,7 @@ import numpy as np
 from memobert_jax import rounding
 from memobert_jax.bounds import RESOURCES, Bound, fewest_rows, whole_rows
 from memobert_jax.config import DataConfig
-from memobert_jax.patterns import TARGETS, Pattern, patterns
+from memobert_jax.patterns import TARGETS, Pattern, by_kind, expand, patterns
 
 VERSION = 2
 """Other versions may give other plans for the same clips."""
@@ -117,7 +117,7 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
     """
     lengths = np.asarray(lengths, np.int32).reshape(-1, 3)
     _check(lengths, limits)
-    order, starts, kinds = _kinds(lengths)
+    order, starts, kinds = by_kind(lengths)
     counts = np.diff(starts)
     bound, real = fewest_rows(kinds, counts, limits.resources), int(lengths.sum())
     found: list[Pattern] = []
@@ -132,7 +132,7 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
             tried, *clips_by_kind = _of_fewer_kinds(lengths, limits)
             if tried and _rows(tried) < _rows(found):
                 found, (order, starts) = tried, clips_by_kind
-    offsets, clips = _expand(found, order, starts)
+    offsets, clips = expand(found, order, starts)
     return PackPlan(offsets, clips, real, limits.width, bound)
 
 
@@ -173,13 +173,13 @@ def _of_fewer_kinds(
     there never are.
     """
     steps, rounded = np.ones(3, np.int32), lengths
-    order, starts, kinds = _kinds(rounded)
+    order, starts, kinds = by_kind(rounded)
     while len(kinds) > _KINDS and steps.max() < _COARSEST:
         steps[2 - (int(steps.sum()) - 3) % 3] += 1
         rounded = np.minimum(-(-lengths // steps) * steps, np.asarray(limits.caps, np.int32))
         over = rounded.sum(1) > limits.width
         rounded[over] = lengths[over]
-        order, starts, kinds = _kinds(rounded)
+        order, starts, kinds = by_kind(rounded)
     if len(kinds) > _KINDS:
         return [], order, starts
     counts, caps = np.diff(starts), limits.resources
@@ -203,37 +203,8 @@ def _check(lengths: np.ndarray, limits: Limits) -> None:
         )
 
 
-def _kinds(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(clips by kind, where each kind starts among them, i32 [kinds, resources])."""
-    sides = lengths.max(0, initial=0).astype(np.int64) + 1
-    key = (lengths[:, 0] * sides[1] + lengths[:, 1]) * sides[2] + lengths[:, 2]
-    order = np.argsort(key, kind="stable").astype(np.int32)
-    key = key[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    own = lengths[order[first]]
-    kinds = np.column_stack([own.sum(1), own, np.ones(len(own), np.int32)]).astype(np.int32)
-    return order, np.append(first, len(order)), kinds
-
-
 def _rows(found: list[Pattern]) -> int:
     return sum(pattern.rows for pattern in found)
-
-
-def _expand(
-    found: list[Pattern], order: np.ndarray, starts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(offsets, clips) of a plan: the clips of a kind go to its patterns in their order."""
-    sizes = np.repeat([len(p.kinds) for p in found], [p.rows for p in found])
-    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
-    clips = np.empty(int(offsets[-1]), np.int32)
-    taken, row = starts[:-1].tolist(), 0
-    for kinds, rows in found:
-        places = offsets[row : row + rows]
-        for place, kind in enumerate(kinds):
-            clips[places + place] = order[taken[kind] : taken[kind] + rows]
-            taken[kind] += rows
-        row += rows
-    return offsets, clips
 
 
 def suggest(
@@ -255,7 +226,7 @@ def suggest(
       longest: what a clip may have of each modality, whether one of the corpus has it or not.
     """
     lengths = np.asarray(lengths, np.int32).reshape(-1, 3)
-    _, starts, kinds = _kinds(lengths)
+    _, starts, kinds = by_kind(lengths)
     counts, totals = np.diff(starts), lengths.sum(0, dtype=np.int64)
     out = []
     for width in widths:

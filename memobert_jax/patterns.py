@@ -58,6 +58,35 @@ def patterns(
     return out
 
 
+def by_kind(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(clips by kind, where each kind starts among them, i32 [kinds, resources])."""
+    sides = lengths.max(0, initial=0).astype(np.int64) + 1
+    key = (lengths[:, 0] * sides[1] + lengths[:, 1]) * sides[2] + lengths[:, 2]
+    order = np.argsort(key, kind="stable").astype(np.int32)
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    own = lengths[order[first]]
+    kinds = np.column_stack([own.sum(1), own, np.ones(len(own), np.int32)]).astype(np.int32)
+    return order, np.append(first, len(order)), kinds
+
+
+def expand(
+    found: list[Pattern], order: np.ndarray, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(offsets, clips) of a plan: the clips of a kind go to its patterns in their order."""
+    sizes = np.repeat([len(p.kinds) for p in found], [p.rows for p in found])
+    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+    clips = np.empty(int(offsets[-1]), np.int32)
+    taken, row = starts[:-1].tolist(), 0
+    for kinds, rows in found:
+        places = offsets[row : row + rows]
+        for place, kind in enumerate(kinds):
+            clips[places + place] = order[taken[kind] : taken[kind] + rows]
+            taken[kind] += rows
+        row += rows
+    return offsets, clips
+
+
 class _Pool:
     """The clips that are left, by kind, the hardest first.
 

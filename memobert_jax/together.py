@@ -52,9 +52,9 @@ class Together(NamedTuple):
     fit: Callable[..., tuple[Any, jax.Array]]
 
 
-def check_mesh(mesh: Mesh) -> None:
-    """Raises ValueError for a mesh that splits networks over devices."""
-    if mesh.shape["tensor"] * mesh.shape["fsdp"] > 1:
+def check_mesh(mesh: Mesh, together: int) -> None:
+    """Raises ValueError for a mesh that splits networks over devices, if several are fitted."""
+    if together > 1 and mesh.shape["tensor"] * mesh.shape["fsdp"] > 1:
         raise ValueError(
             f"fit.together: mesh {dict(mesh.shape)} splits a network over devices, but fits at "
             "once have each a device for the whole of it: set mesh.tensor and mesh.fsdp to 1, or "
@@ -69,7 +69,7 @@ def compile_together(program: Program) -> Together:
       ValueError: for a mesh that splits networks over devices.
     """
     mesh = program.mesh
-    check_mesh(mesh)
+    check_mesh(mesh, 2)
     stacked = NamedSharding(mesh, _STACK)
     mapped = jax.shard_map(
         jax.vmap(program.step, in_axes=(0, 0, 0, None, 0, 0)),

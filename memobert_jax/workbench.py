@@ -62,8 +62,7 @@ class Workbench:
         self.cfg, self.metadata, self.scored = cfg, metadata, scored
         self.mesh = sharding.make_mesh(cfg.mesh)
         sharding.check_rows(self.mesh, cfg.batch_rows)
-        if cfg.fit.together > 1:
-            check_mesh(self.mesh)
+        check_mesh(self.mesh, cfg.fit.together)
         self.task = tasks.of(cfg)
         self.longest = prepare.longest_of(metadata, cfg.max_text, cfg.max_face, cfg.max_speech)
         tokens = checkpoint.tokenizer_of(metadata)

@@ -15,6 +15,21 @@ from tfds_builders.listing import Listing
 from tfds_builders.streaming import Records
 
 
+def written(name: str, text: str, **fields: Any) -> dict[str, Any]:
+    """The clips-record of a text that nobody spoke: it has no times, and is a video by itself."""
+    words, starts, ends = record.even_words(text, 0.0)
+    return record.make(
+        "clips",
+        id=name,
+        video_id=name,
+        text=text,
+        words_text=words,
+        words_start_s=starts,
+        words_end_s=ends,
+        **fields,
+    )
+
+
 @dataclasses.dataclass(eq=False)
 class RecordsConfig(tfds.core.BuilderConfig):
     """A TFDS configuration whose records are read.

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from memobert_jax import record
 from tfds_builders import manual, tables
 from tfds_builders.labels import Published
 from tfds_builders.listing import Omission, Tally
-from tfds_builders.records_builder import RecordsBuilder, RecordsConfig
+from tfds_builders.records_builder import RecordsBuilder, RecordsConfig, written
 from tfds_builders.streaming import Records
 
 FILE = "emobank.csv"
@@ -71,7 +70,7 @@ def read(path: Path, tally: Tally) -> Iterator[tuple[str, dict[str, Any]]]:
         elif not row["text"]:
             tally.omit(Omission.NO_TEXT, name)
         else:
-            yield SPLITS[row["split"]], _clip(name, row["text"], values)
+            yield SPLITS[row["split"]], written(name, row["text"], **values)
         seen.add(name)
 
 
@@ -80,17 +79,3 @@ def _value(text: str, where: str) -> float:
     if not LEAST <= value <= MOST:
         raise ValueError(f"{where}: {text!r}; expected a number from {LEAST:g} to {MOST:g}")
     return value
-
-
-def _clip(name: str, text: str, values: dict[str, float]) -> dict[str, Any]:
-    words, starts, ends = record.even_words(text, 0.0)
-    return record.make(
-        "clips",
-        id=name,
-        video_id=name,
-        text=text,
-        words_text=words,
-        words_start_s=starts,
-        words_end_s=ends,
-        **values,
-    )

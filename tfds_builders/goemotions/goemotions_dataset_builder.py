@@ -14,7 +14,7 @@ from tfds_builders import manual, tables
 from tfds_builders.goemotions import taxonomy
 from tfds_builders.labels import Published
 from tfds_builders.listing import Omission, Tally
-from tfds_builders.records_builder import RecordsBuilder, RecordsConfig
+from tfds_builders.records_builder import RecordsBuilder, RecordsConfig, written
 from tfds_builders.streaming import Records
 
 FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
@@ -147,15 +147,9 @@ def _clip(
     intensities = np.full(len(record.EMOTIONS), np.nan, np.float32)
     intensities[list(known)] = 0
     intensities[[id_ for id_ in classes if id_ >= 0]] = 1
-    words, starts, ends = record.even_words(text, 0.0)
-    return record.make(
-        "clips",
-        id=name,
-        video_id=name,
-        text=text,
-        words_text=words,
-        words_start_s=starts,
-        words_end_s=ends,
+    return written(
+        name,
+        text,
         emotion=classes[0] if len(classes) == 1 else -1,
         emotions=intensities,
         labels=",".join(labels),
