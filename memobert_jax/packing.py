@@ -6,7 +6,8 @@ how many rows there must be at least, whatever the plan.
 
 Where a first plan is not within a point of fill of its bound, a linear program over rows gives a
 sharper bound and a better plan (`columns`, `rounding`). Bin packing is NP-hard, so no rule is
-within a point on every corpus; `python tests/packing_corpora.py 0 40` shows where this one is not.
+within a point on every corpus; `python tests/packing_corpora.py 0 40` shows where this one is not:
+in 4 of 117 plans, two of which have one row more than their bound.
 """
 
 import dataclasses
@@ -109,7 +110,7 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
     Args:
       lengths: i32 [clips, 3] (text, face, speech).
       limits: of a row.
-      quick: never solves a linear program for a better plan, which may take a minute.
+      quick: never solves a linear program for a better plan, which may take minutes.
 
     Raises:
       ValueError: if a clip does not fit into an empty row, or takes nothing of it; the message
