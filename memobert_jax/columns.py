@@ -201,13 +201,17 @@ def _worthiest(
             following.append(_distinct(left, total, whole))
             number += len(following[-1][1])
             if number > _STATES:
-                rows = sorted(rows)[:_NEW]
-                return max(best, float((value + most(rest)).max())), [row for _, row in rows]
+                return max(best, float((value + most(rest)).max())), _first(rows)
         if not following:
             break
         arrays = (np.concatenate(arrays) for arrays in zip(*following, strict=True))
         rest, value, grown = _distinct(*arrays)
-    return best, list(dict.fromkeys(row for _, row in sorted(rows)[:_NEW]))
+    return best, _first(rows)
+
+
+def _first(rows: list[tuple[float, Column]]) -> list[Column]:
+    """The first of some rows in their order, each once."""
+    return list(dict.fromkeys(row for _, row in sorted(rows)))[:_NEW]
 
 
 def _distinct(

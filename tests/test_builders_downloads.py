@@ -260,6 +260,10 @@ def test_files_that_a_table_lists_are_fetched_and_absent_ones_counted(
     asked = len(Quiet.asked)
     build.build("crema_d", dataclasses.replace(request, overwrite=True))
     assert len(Quiet.asked) == asked, "nothing is asked for again, nor what is not there"
+    shutil.rmtree(tmp_path / "data/downloads/cache")
+    build.build("crema_d", dataclasses.replace(request, overwrite=True))
+    assert len(Quiet.asked) > asked
+    assert kit.read_metadata(folder)["listing"] == listing, "what was deleted is fetched again"
 
 
 def test_a_table_whose_names_leave_the_corpus_is_followed(served, tmp_path, monkeypatch):

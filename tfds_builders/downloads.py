@@ -81,7 +81,7 @@ def fetch(name: str, config: str, folder: Path) -> Path:
         return link(download(name, infos, folder / "cache"), folder / name)
     whole, given = folder / f"{name}_{config}", addresses(name, config)
     done, all_of_it = whole / _DONE, "\n".join(map(str, given))
-    if done.is_file() and done.read_text() == all_of_it:
+    if done.is_file() and done.read_text() == all_of_it and not _broken_links(whole):
         return _lone_folder(whole)
     recorded = folder / f"{name}.{CHECKSUMS}"
     get = functools.partial(download_recorded, name, folder=folder / "cache", recorded=recorded)
@@ -98,6 +98,11 @@ def fetch(name: str, config: str, folder: Path) -> Path:
             link(_those_there(get, dict(_filled(one, whole))), whole)
     done.write_text(all_of_it)
     return _lone_folder(whole)
+
+
+def _broken_links(folder: Path) -> bool:
+    """Whether something that was downloaded is no longer there."""
+    return any(path.is_symlink() and not path.exists() for path in folder.rglob("*"))
 
 
 def _forget(url: str, recorded: Path) -> None:
