@@ -211,7 +211,7 @@ def _worthiest(
 
 def _first(rows: list[tuple[float, Column]]) -> list[Column]:
     """The first of some rows in their order, each once."""
-    return list(dict.fromkeys(row for _, row in sorted(rows)))[:_NEW]
+    return list(dict.fromkeys(row for _, row in sorted(rows)[:_NEW]))
 
 
 def _distinct(
