@@ -76,8 +76,7 @@ def relax(
         if not best.bound:
             best = best._replace(prices=prices)
         steady = prices if steady is None else (steady + prices) / 2
-        new = [c for c in _worthy(kinds, steady, caps) if c not in known]
-        if not new:
+        if not (new := [c for c in _worthy(kinds, steady, caps) if c not in known]):
             steady = prices
             new = [c for c in _worthy(kinds, prices, caps) if c not in known]
         if not new:
@@ -100,8 +99,7 @@ def relax(
 def _useful(columns: list[Column], times: np.ndarray, prices: np.ndarray) -> list[Column]:
     """The columns that are used, and the half of the others that is worth most."""
     worth = np.array([prices[list(column)].sum() for column in columns])
-    kept = (times > 0) | (worth >= np.median(worth))
-    return [column for column, keep in zip(columns, kept.tolist(), strict=True) if keep]
+    return [columns[n] for n in np.flatnonzero((times > 0) | (worth >= np.median(worth)))]
 
 
 def _solve(
@@ -222,8 +220,7 @@ def _distinct(
     found = rest[order]
     new = np.ones(len(order), bool)
     new[1:] = (found[1:] != found[:-1]).any(1)
-    kept = order[new]
-    return rest[kept], value[kept], grown[kept]
+    return rest[order[new]], value[order[new]], grown[order[new]]
 
 
 def _bounds(
