@@ -4,7 +4,7 @@
         --config.tokenizer=BERT \
         --config.data.sources="(('FEATURES_DIR', 1.0),)"
 
-The same recipe without --config.init_from; the tokenizer stays that of BERT. Not run yet.
+The same recipe without a START; the tokenizer stays that of BERT. Not run yet.
 """
 
 from configs import pretrain_paper

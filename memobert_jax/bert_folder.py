@@ -81,6 +81,7 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
       FileNotFoundError: if it is not there.
       ValueError: if it is damaged, or only a pickle is there.
     """
+    import ml_dtypes  # noqa: F401  NumPy knows bfloat16 from then on
     import safetensors
     from safetensors.numpy import load_file
 
@@ -125,8 +126,8 @@ def sort(
         if names:
             raise ValueError(
                 f"{len(names)} tensors {problem}: {', '.join(names[:5])}"
-                f"{', ...' if names[5:] else ''}; expected those of BertForMaskedLM or "
-                f"BertForPreTraining, with the layers that {CONFIG} says"
+                f"{', ...' if names[5:] else ''}; expected those of a BERT, with or "
+                f"without a head, with the layers that {CONFIG} says"
             )
     word, bias = "embeddings.word_embeddings.weight", "cls.predictions.bias"
     surplus = len(known[word]) - pieces
@@ -135,7 +136,7 @@ def sort(
             f"the vocabulary has {pieces} pieces, but {word} only {len(known[word])} rows: they "
             "are of different models"
         )
-    known |= {name: known[name][:pieces] for name in (word, bias)}
+    known |= {name: known[name][:pieces] for name in (word, bias) if name in known}
     wrong = [
         f"{name} is {tensor.shape}, expected {table[name].theirs}"
         for name, tensor in known.items()

@@ -13,7 +13,7 @@ from memobert_jax.config import ModelConfig
 
 BERT = ("embeddings", "encoder", "pooler", "cls")
 """First parts of the names that a BERT has; the table's others are of the authors' model."""
-REQUIRED = ("embeddings", "encoder", "cls")
+REQUIRED = ("embeddings", "encoder")
 COPIES = {
     "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",

@@ -5,6 +5,7 @@ fixtures/bert_tiny: random weights, inputs and outputs of BertForMaskedLM of tra
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -176,6 +177,22 @@ def test_other_names_of_the_same_tensors_are_understood(rename):
     renamed = {rename(name): tensor for name, tensor in WEIGHTS.items()}
     assert renamed.keys() != WEIGHTS.keys()
     assert_same_tensors(sort(renamed))
+
+
+@pytest.mark.parametrize("more", [(), ("classifier.weight", "classifier.bias")])
+def test_a_bert_without_the_head_of_masked_words_is_imported_and_that_is_said(more):
+    """BertModel, and BertForSequenceClassification."""
+    bare = {name: tensor for name, tensor in WEIGHTS.items() if not name.startswith("cls.")}
+    found = sort(bare | {name: np.zeros(2, np.float32) for name in more})
+    assert "cls" in found.random
+    assert found.left_out == sorted(more)
+    assert found.tensors.keys() == {n for n in sort(WEIGHTS).tensors if not n.startswith("cls.")}
+
+
+def test_a_part_of_the_head_of_masked_words_is_refused_by_what_is_missing():
+    name = "cls.predictions.transform.dense.weight"
+    with pytest.raises(ValueError, match=f"1 tensors are missing: {re.escape(name)}"):
+        sort({n: tensor for n, tensor in WEIGHTS.items() if n != name})
 
 
 def test_tied_copies_are_expected_and_heads_without_a_place_named():

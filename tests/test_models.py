@@ -106,6 +106,23 @@ def test_a_clip_packed_with_others_has_the_states_that_it_has_alone(run):
         np.testing.assert_allclose(states, of_clip(ALONE, alone, one.index), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["word_logits", "face_frames", "speech_frames", "face_emotions"])
+def test_a_clip_packed_with_others_has_the_logits_that_it_has_alone(params, name):
+    net = network()
+
+    @jax.jit
+    def logits(batch):
+        model = nnx.merge(net.graphdef, params)
+        slots = jnp.broadcast_to(jnp.arange(LAYOUT.limits.width), batch["segment_ids"].shape)
+        return getattr(model, name)(model(batch), slots)
+
+    packed, alone = jax.device_get((logits(TOGETHER), logits(ALONE)))
+    for one in CLIPS:
+        found = of_clip(TOGETHER, packed, one.index)
+        assert found.shape[0] == sum(one.lengths)
+        np.testing.assert_allclose(found, of_clip(ALONE, alone, one.index), atol=1e-5)
+
+
 def test_packed_clips_have_the_losses_that_they_have_alone(run):
     packed, alone = run(TOGETHER)[1], run(ALONE)[1]
     for name in objectives.FUNCTIONS:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors import numpy as safetensors
@@ -178,12 +179,22 @@ def test_truncated_weights_are_refused(folder, size):
         wav2vec2.load(folder)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+def test_weights_in_half_precision_are_widened(folder, dtype):
+    expected = wav2vec2_checkpoint.load(folder)[1]
+    half = {name: values.astype(dtype) for name, values in tensors_of(folder).items()}
+    safetensors.save_file(half, folder / "model.safetensors")
+    found = wav2vec2_checkpoint.load(folder)[1]
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.02, atol=0.01), found, expected)
+
+
 def test_numbers_of_a_type_that_numpy_has_not_are_no_damage(folder):
     path = folder / "model.safetensors"
-    header = {"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
+    header = {"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}
     text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
-    with pytest.raises(ValueError, match=r"tensors of type BF16, .* save them as float32"):
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(2))
+    with pytest.raises(ValueError, match=r"of a type that .*float8_e4m3fn.*save them as float32"):
         wav2vec2.load(folder)
 
 

@@ -16,26 +16,26 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], str]:
       FileNotFoundError: if there is no such file.
       ValueError: if it is not whole, no safetensors file, or of numbers that NumPy has not.
     """
+    import ml_dtypes  # noqa: F401  NumPy knows bfloat16 from then on
     import safetensors
     from safetensors import numpy
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: give the path of a .safetensors file")
-    data = path.read_bytes()
     try:
-        tensors = numpy.load(data)
-    except KeyError as error:
+        tensors = numpy.load_file(path)
+    except AttributeError as error:
         raise ValueError(
-            f"{path} has tensors of type {error.args[0]}, which is not supported: save them as "
-            "float32 (F32)"
+            f"{path} has tensors of a type that is not supported ({error}): save them as float32"
         ) from error
     except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path} ({len(data)} bytes) is no whole safetensors file: {error}. Copy or download "
-            "it again."
+            f"{path} ({path.stat().st_size} bytes) is no whole safetensors file: {error}. Copy or "
+            "download it again."
         ) from error
-    return tensors, hashlib.sha256(data).hexdigest()
+    with path.open("rb") as file:
+        return tensors, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checked(
