@@ -5,11 +5,13 @@ import json
 import types
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import runs
 
 from memobert_jax import metrics
 from memobert_jax.progress import Progress
+from memobert_jax.skips import LAG
 
 IDS = {"corpus": ["clip7"]}
 DATA = types.SimpleNamespace(
@@ -45,6 +47,38 @@ def test_a_metric_line_is_of_the_steps_since_the_last_one(progress, tmp_path):
     names = {"grad_norm", "update_norm", "targets/mlm", "skipped", "clips_per_s", "input_wait"}
     assert names < set(found[0])
     assert found[0]["clips_per_s"] > 0
+
+
+class Watched:
+    """A number on a device: says that it was waited for."""
+
+    def __init__(self, value: float, waits: list[str]):
+        self._value, self._waits = value, waits
+
+    def copy_to_host_async(self) -> None:
+        pass
+
+    def block_until_ready(self) -> "Watched":
+        self._waits.append("blocked")
+        return self
+
+    def __float__(self) -> float:
+        self._waits.append("read")
+        return self._value
+
+    def __array__(self, *_, **__) -> np.ndarray:
+        self._waits.append("fetched")
+        return np.float32(self._value)
+
+
+def test_no_step_waits_for_the_device_before_a_metric_line_is_due(progress):
+    waits = []
+    with progress(log_every=LAG) as told:
+        for step in range(1, LAG + 1):
+            assert not waits, f"before step {step}"
+            found = {name: Watched(float(value), waits) for name, value in scalars(1.0).items()}
+            told.add(step, found, last=False)
+    assert waits
 
 
 def test_the_last_step_has_a_line_wherever_it_is(progress, tmp_path):

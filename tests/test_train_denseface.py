@@ -75,6 +75,30 @@ def test_the_results_stand_beside_the_weights(trained):
     assert results["validation"]["accuracy"] == best
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_loss_is_that_of_the_majority_or_of_the_votes(tmp_path, soft, monkeypatch):
+    rng = np.random.default_rng(0)
+    votes = np.zeros(len(record.EMOTIONS), np.float32)
+    votes[[record.EMOTIONS.index(name) for name in ("neutral", "sadness")]] = 0.7, 0.3
+    clips = [clip(0, rng, id=f"c{n}", emotions=votes) for n in range(4)]
+    folder = datasets.write(tmp_path, "clips", {"train": clips})
+    made, seen = train_denseface.make_step, []
+
+    def watched(*args):
+        step = made(*args)
+        return lambda p, o, images, targets: seen.append(targets) or step(p, o, images, targets)
+
+    monkeypatch.setattr(train_denseface, "make_step", watched)
+    cfg = config(folder, batch=4, epochs=1, soft_labels=soft)
+    read = crops.read(folder, "train", soft=soft)
+    list(train_denseface.epochs_of(cfg, TINY, read, 110.0, 15.0))
+    expected = np.zeros(len(denseface.CLASSES), np.float32)
+    shares = (0.7, 0.3) if soft else (1.0, 0.0)
+    for name, share in zip(("neutral", "sadness"), shares, strict=True):
+        expected[denseface.CLASSES.index(name)] = share
+    np.testing.assert_allclose(seen[0], np.tile(expected, (4, 1)), atol=1e-6)
+
+
 def test_crops_without_a_label_are_counted_and_serve_with_soft_labels_only(tmp_path):
     rng = np.random.default_rng(0)
     nothing = np.full(len(record.EMOTIONS), np.nan, np.float32)
