@@ -80,7 +80,7 @@ def test_the_loss_is_that_of_the_majority_or_of_the_votes(tmp_path, soft, monkey
     rng = np.random.default_rng(0)
     votes = np.zeros(len(record.EMOTIONS), np.float32)
     votes[[record.EMOTIONS.index(name) for name in ("neutral", "sadness")]] = 0.7, 0.3
-    clips = [clip(0, rng, id=f"c{n}", emotions=votes) for n in range(4)]
+    clips = [clip(4 * n, rng, emotions=votes) for n in range(4)]
     folder = datasets.write(tmp_path, "clips", {"train": clips})
     made, seen = train_denseface.make_step, []
 
