@@ -23,7 +23,8 @@ from memobert_jax.datasets import identity
 from memobert_jax.features import normalised_on
 from memobert_jax.featurizer import Featurizer
 
-_CLIPS_AT_ONCE = 32
+_CLIPS_AT_ONCE, _ACCELERATED = 32, 256
+"""Clips that a device is given in one call: a CPU, and an accelerator."""
 _FROM_CLIPS = ("extract", "extraction_version", "ledger")
 """Metadata of the clips dataset that the features dataset hands on."""
 
@@ -209,7 +210,9 @@ def _made(
 def _batches(numbers: Sequence[int]) -> list[Sequence[int]]:
     import jax
 
-    size = _CLIPS_AT_ONCE * jax.local_device_count()
+    device = jax.local_devices()[0]
+    size = _CLIPS_AT_ONCE if device.platform == "cpu" else _ACCELERATED
+    size *= jax.local_device_count()
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 

@@ -107,6 +107,17 @@ def test_rows_are_byte_equal_in_any_company_and_on_two_devices(path):
         assert [rows.tobytes() for rows in found] == [rows.tobytes() for rows in expected]
 
 
+def test_chunks_side_by_side_as_on_an_accelerator_give_the_rows_of_each_alone(path):
+    one, rng = denseface.load(path, TINY), np.random.default_rng(0)
+    prepared = [one.prepare([clip_samples.crop(rng) for _ in range(n)]) for n in (9, 0, 1, 30)]
+    statistics = {"mean": [100.0], "std": [50.0]}
+    expected = encoder.encode(one, encoder.compiled(one), prepared, statistics)
+    at_once = encoder.compiled(one, accelerated=True)
+    found = encoder.encode(one, at_once, prepared, statistics)
+    for rows, own in zip(found, expected, strict=True):
+        np.testing.assert_allclose(rows, own, atol=1e-4)
+
+
 def test_features_and_posteriors_reach_the_dataset_with_the_statistics_of_the_crops(
     tiny, path, tmp_path
 ):

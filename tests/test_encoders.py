@@ -47,6 +47,15 @@ def test_rows_are_byte_equal_whatever_is_encoded_with_them(case):
         assert alone.tobytes() == together[i].tobytes() == shuffled[place].tobytes(), i
 
 
+def test_chunks_side_by_side_as_on_an_accelerator_give_the_same_rows(case):
+    front, function, media = case
+    prepared = [front.prepare(item) for item in media]
+    at_once = encoder.compiled(front, accelerated=True)
+    expected = encoder.encode(front, function, prepared)
+    for rows, own in zip(encoder.encode(front, at_once, prepared), expected, strict=True):
+        np.testing.assert_allclose(rows, own, atol=1e-4)
+
+
 def test_all_rows_have_the_declared_width_and_are_finite(case):
     front, function, media = case
     for rows in encoder.encode(front, function, [front.prepare(item) for item in media]):

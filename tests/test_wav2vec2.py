@@ -107,6 +107,16 @@ def test_rows_are_byte_equal_in_any_company_and_on_any_number_of_devices(front):
         assert [rows.tobytes() for rows in found] == [expected[i] for i in order]
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_clips_side_by_side_as_on_an_accelerator_give_the_rows_that_they_give_alone(style):
+    one = wav2vec2.load(FIXTURES / style)
+    prepared = [one.prepare(sound(n, n)) for n in (16_000, 700, 1100, 15_999, 20_000, 9_000)]
+    expected = encoder.encode(one, encoder.compiled(one), prepared)
+    found = encoder.encode(one, encoder.compiled(one, accelerated=True), prepared)
+    for rows, own in zip(found, expected, strict=True):
+        np.testing.assert_allclose(rows, own, atol=TOLERANCE)
+
+
 def test_loudness_and_offset_make_no_difference_to_the_base_style(front):
     one, function = front
     samples = sound(16_000)

@@ -112,6 +112,7 @@ def load(path: str | Path, arch: Architecture = PAPER) -> Encoder:
         rate_hz=FACE_FPS,
         bands=1,
         batch=16,
+        side_by_side=64,
         prepare=prepare,
         compute=lambda params, chunk: jnp.concatenate(features(arch, params, chunk[..., None]), 1),
         params=params,

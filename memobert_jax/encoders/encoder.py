@@ -1,10 +1,11 @@
 """A frozen front end, and the one way in which it is run.
 
-The media of a clip is cut into chunks, and a compiled function maps over a fixed number of chunks
-of one shape, one after the other. How a clip is cut depends on that clip alone, so a row is
-computed by the same instructions at the same place of a chunk whatever else is encoded with its
-clip: on one kind of processor, features are byte-equal for one clip and for a million, and for one
-device and for many.
+The media of a clip is cut into chunks, and a compiled function takes a fixed number of chunks of one
+shape. How a clip is cut depends on that clip alone. A CPU computes one chunk after the other, so a
+row is computed by the same instructions at the same place of a chunk whatever else is encoded with
+its clip: features are byte-equal for one clip and for a million, and for one device and for many.
+An accelerator computes many chunks side by side, since one alone leaves most of it idle; there the
+last bits of a row may depend on the place of its chunk.
 """
 
 import dataclasses
@@ -33,7 +34,8 @@ class Encoder:
       rate_hz: rows per second.
       bands: columns over which normalisation statistics repeat, as they are fitted on the training
         split; 0 where each row is normalised by itself.
-      batch: chunks of one call of the compiled function.
+      batch: chunks of one call of the compiled function on a CPU, one after the other.
+      side_by_side: chunks of one call on an accelerator, all at once.
       prepare: media of a clip -> `Prepared`, on the host.
       compute: params, one chunk [...] -> f32 [rows of a chunk, width + classes], in JAX.
       params: the weights, a tree of arrays.
@@ -50,6 +52,7 @@ class Encoder:
     rate_hz: float
     bands: int
     batch: int
+    side_by_side: int
     prepare: Callable[[Any], Prepared]
     compute: Callable[[Any, jax.Array], jax.Array]
     params: Any = ()
@@ -66,12 +69,22 @@ class Encoder:
 Function = Callable[[np.ndarray], np.ndarray]
 
 
-def compiled(encoder: Encoder, devices: Sequence[jax.Device] | None = None) -> Function:
+def compiled(
+    encoder: Encoder,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    accelerated: bool | None = None,
+) -> Function:
     """The function chunks [c, ...] -> f32 [c, rows of a chunk, columns] on `devices`.
 
     Batches go to the devices in turn (default: all of this host) where there are as many batches as
     devices, or else to the first. Each device runs the same program on its own: one program over
     all of them would be fused in another way and give other last bits.
+
+    Args:
+      encoder: the front end.
+      devices: of this host, of one kind.
+      accelerated: whether chunks are computed side by side; by default where they are no CPUs.
     """
 
     @functools.cache
@@ -88,12 +101,17 @@ def compiled(encoder: Encoder, devices: Sequence[jax.Device] | None = None) -> F
         with lock:  # threads that start together would each put the weights on the device
             return put(number)
 
+    @functools.cache
+    def at_once() -> bool:
+        return places()[0].platform != "cpu" if accelerated is None else accelerated
+
     @jax.jit
     def program(params: Any, chunks: jax.Array) -> jax.Array:
-        return jax.lax.map(functools.partial(encoder.compute, params), chunks)
+        compute = functools.partial(encoder.compute, params)
+        return jax.vmap(compute)(chunks) if at_once() else jax.lax.map(compute, chunks)
 
     def run(chunks: np.ndarray) -> np.ndarray:
-        size = encoder.batch
+        size = encoder.side_by_side if at_once() else encoder.batch
         empty = np.zeros((-len(chunks) % size, *chunks.shape[1:]), chunks.dtype)
         batches = np.concatenate([chunks, empty]).reshape(-1, size, *chunks.shape[1:])
         used = len(places()) if len(batches) >= len(places()) else 1

@@ -81,6 +81,7 @@ ENCODER = Encoder(
     rate_hz=SAMPLE_RATE / _ROW,
     bands=BANDS,
     batch=64,
+    side_by_side=256,
     prepare=prepare,
     compute=compute,
 )

@@ -61,6 +61,7 @@ ENCODER = Encoder(
     rate_hz=FACE_FPS,
     bands=0,
     batch=64,
+    side_by_side=256,
     prepare=prepare,
     compute=compute,
 )

@@ -49,6 +49,7 @@ def load(folder: str | Path) -> Encoder:
         rate_hz=1 / SPEECH_ROW_S,
         bands=0,
         batch=1,
+        side_by_side=16,
         prepare=functools.partial(prepare, arch),
         compute=functools.partial(compute, arch),
         params=params,
