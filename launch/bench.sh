@@ -1,36 +1,45 @@
 #!/usr/bin/env bash
-# How fast training and its input run here: a table and a JSON file.
+# How fast training and its input run here: a table and a JSON file for each configuration of a set.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: launch/bench.sh [--dry-run] [ARGUMENT of memobert_jax.bench ...]
+Usage: launch/bench.sh [--dry-run] [--results=FOLDER] [ARGUMENT of memobert_jax.bench ...]
 
 Installs what is missing and measures input and training on random features of the paper's lengths
-and widths: clips/s, real tokens/s, share of real slots, MFU, compile time, memory, input wait.
+and widths: clips/s, real tokens/s, share of real slots, MFU, compile time, memory, input wait. The
+set is configs/bench.py (four layers of 256) and configs/bench_base.py (twelve of 768), for CPUs;
+on an accelerator give --config=configs/pretrain_base.py.
 
-  --dry-run   print the command only
-  --help      this text
+  --results=FOLDER  where the JSON files go, one a configuration (default: bench/)
+  --config=FILE     this one alone
+  --dry-run         print the commands only
+  --help            this text
 
 Examples:
   launch/bench.sh
-  launch/bench.sh --config=configs/base.py --config.model.dtype=bfloat16 --output=bench.json
-  launch/bench.sh --videos=FOLDER --clips=CLIPS_DIR
+  launch/bench.sh --config=configs/pretrain_base.py --synthetic=20000 --steps=50
+  launch/bench.sh --config=configs/pretrain_tiny.py --videos=FOLDER --clips=CLIPS_DIR
 TEXT
 }
 
-dry='' config=--config=configs/bench.py arguments=()
+dry='' results=bench configs=(configs/bench.py configs/bench_base.py) arguments=()
 for argument in "$@"; do
   case $argument in
     --dry-run) dry=1 ;;
     -h | --help) usage && exit ;;
-    --config=*) config=$argument ;;
+    --results=*) results=${argument#*=} ;;
+    --config=*) configs=("${argument#*=}") ;;
     *) arguments+=("$argument") ;;
   esac
 done
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-command=(.venv/bin/python -m memobert_jax.bench "$config" "${arguments[@]}")
-echo "${command[*]}"
-[[ -z $dry ]] || exit 0
-launch/install.sh
-exec "${command[@]}"
+[[ -n $dry ]] || launch/install.sh
+[[ -n $dry ]] || mkdir -p "$results"
+for config in "${configs[@]}"; do
+  name=$(basename "$config" .py)
+  command=(.venv/bin/python -m memobert_jax.bench "--config=$config")
+  command+=("--output=$results/$name.json" "${arguments[@]}")
+  echo "${command[*]}"
+  [[ -n $dry ]] || "${command[@]}"
+done

@@ -3,13 +3,16 @@
 import dataclasses
 import json
 import subprocess
+import sys
+import types
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import runs
 
-from memobert_jax import bench, flops, synthetic, tokenizer
+from memobert_jax import bench, flops, runtime, synthetic, tokenizer
 from memobert_jax.config import DataConfig, ModelConfig
 from memobert_jax.data import TrainData
 
@@ -35,6 +38,15 @@ def test_an_unknown_device_has_no_datasheet():
     assert flops.datasheet_flops() is None
 
 
+@pytest.mark.parametrize("kind", ["NVIDIA H100 80GB HBM3", "NVIDIA H200"])
+def test_the_datasheet_of_known_devices_counts_all_of_them(kind, monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [types.SimpleNamespace(device_kind=kind)] * 8)
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
+    assert flops.datasheet_flops() == 8 * 989e12
+    used = flops.utilisation(ModelConfig(), 1e6, 7e7, 2.0, 8 * 700e12)
+    assert used["mfu_datasheet"] == pytest.approx(used["mfu_measured"] * 700 / 989)
+
+
 def test_random_clips_have_the_papers_lengths_and_widths(tmp_path):
     folder, words = synthetic.write(tmp_path, 40)
     data = TrainData(
@@ -53,29 +65,25 @@ def test_random_clips_have_the_papers_lengths_and_widths(tmp_path):
     assert np.abs(expected.sum(1).mean() + 2 - 68.7) < 1  # with [CLS] and [SEP]
 
 
-@pytest.mark.slow
 def test_with_nothing_given_input_and_training_are_measured(tmp_path):
-    cfg = dataclasses.replace(
-        runs.BASE,
-        data=DataConfig(batch_rows=8),
-        model=ModelConfig(hidden=16, layers=1, heads=2, mlp=16),
-    )
-    with runs.quick_compilation(tmp_path):
-        results = bench.measure(
-            cfg, videos="", clips="", split="train", synthetic=200, steps=2, limit=1
-        )
+    small = {"layers": 1, "hidden": 16, "heads": 2, "mlp": 16}
+    command = [sys.executable, "-m", "memobert_jax.bench", "--config=configs/bench.py"]
+    command += [f"--config.model.{name}={value}" for name, value in small.items()]
+    command += ["--steps=2", "--synthetic=60", f"--output={tmp_path / 'bench.json'}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    results = json.loads((tmp_path / "bench.json").read_text("utf-8"))
     train = results["train"]
     assert train["steps"] == 2
     for name in ("clips_per_s", "tokens_per_s", "mfu_measured", "compile_s", "peak_memory_gb"):
         assert train[name] > 0
     assert 0.9 < train["real_slots"] <= 1
+    assert 0 <= train["input_wait"] < 1
     assert train["mfu_datasheet"] is None
     assert results["input"]["clips_per_core_s"] > 0
-    assert json.loads(json.dumps(results)) == results
-    shown = bench.table(results)
-    assert results["hardware"] in shown
-    assert "1 layers of 16, 2 heads, float32" in shown
-    assert "mfu_datasheet                   unknown" in shown
+    assert results["git"] == runtime.git_revision()
+    assert results["hardware"] in done.stdout
+    assert "1 layers of 16, 2 heads, float32" in done.stdout
+    assert "mfu_datasheet                   unknown" in done.stdout
 
 
 def test_a_folder_without_videos_is_named(tmp_path):
@@ -83,11 +91,24 @@ def test_a_folder_without_videos_is_named(tmp_path):
         bench.media(tmp_path, 3)
 
 
-def test_the_script_runs_the_config_given_or_its_own():
-    for arguments, expected in (
-        ([], "--config=configs/bench.py"),
-        (["--config=configs/base.py", "--steps=3"], "--config=configs/base.py --steps=3"),
-    ):
-        command = [str(ROOT / "launch" / "bench.sh"), "--dry-run", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stdout.strip().endswith(f"-m memobert_jax.bench {expected}")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            [],
+            [
+                "--config=configs/bench.py --output=bench/bench.json",
+                "--config=configs/bench_base.py --output=bench/bench_base.json",
+            ],
+        ),
+        (
+            ["--config=configs/base.py", "--steps=3", "--results=x y"],
+            ["--config=configs/base.py --output=x y/base.json --steps=3"],
+        ),
+    ],
+)
+def test_the_script_runs_its_set_or_the_config_given(arguments, expected):
+    command = [str(ROOT / "launch" / "bench.sh"), "--dry-run", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    start = ".venv/bin/python -m memobert_jax.bench "
+    assert done.stdout.splitlines() == [start + line for line in expected]

@@ -16,7 +16,7 @@ import runs
 from ml_collections import ConfigDict
 
 import configs
-from memobert_jax import config, state
+from memobert_jax import checkpoint, config, state
 from memobert_jax.batch import Layout, Widths
 from memobert_jax.config import DenseFaceConfig, EvaluateConfig, PretrainConfig
 from memobert_jax.train import fill_model
@@ -76,6 +76,36 @@ def test_every_golden_form_has_its_config():
 )
 def test_the_paper_mixes_its_objectives_as_the_authors_did(name, expected):
     assert resolved(name).objectives.shares(8) == pytest.approx(expected)
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    out = {}
+    for name, value in values.items():
+        nested = isinstance(value, dict)
+        out |= flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return out
+
+
+@pytest.mark.parametrize(
+    ("ablation", "changed"),
+    [
+        ("no_bert", {"init_from"}),
+        ("no_face", {"data.max_face", "objectives.mfr", "objectives.mfc"}),
+        ("no_speech", {"data.max_speech", "objectives.msr"}),
+        ("single", {"masking.mode"}),
+    ],
+)
+def test_an_ablation_changes_what_it_is_named_for_and_nothing_else(ablation, changed):
+    paper, other = (
+        flat(config.as_dict(resolved(name)))
+        for name in ("pretrain_paper", f"pretrain_paper_{ablation}")
+    )
+    assert {name for name in paper if paper[name] != other[name]} == changed
+
+
+def test_the_papers_recipe_does_not_run_without_the_start_that_it_asks_for():
+    with pytest.raises(FileNotFoundError, match="no checkpoint at 'START'"):
+        checkpoint.resolve(resolved("pretrain_paper").init_from)
 
 
 def test_the_paper_takes_640_clips_a_step_each_in_a_row_of_its_own():
