@@ -92,7 +92,7 @@ def flat(values: dict, prefix: str = "") -> dict:
         ("no_bert", {"init_from"}),
         ("no_face", {"data.max_face", "objectives.mfr", "objectives.mfc"}),
         ("no_speech", {"data.max_speech", "objectives.msr"}),
-        ("single", {"masking.mode"}),
+        ("single", {"masking.mode", "masking.face_ratio", "steps"}),
     ],
 )
 def test_an_ablation_changes_what_it_is_named_for_and_nothing_else(ablation, changed):
