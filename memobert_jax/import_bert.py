@@ -5,8 +5,9 @@
     python -m memobert_jax.import_bert --export --input=CHECKPOINT --output=BERT
 
 A BERT folder has config.json, model.safetensors and vocab.txt or tokenizer.json. Word embedder,
-trunk, pooler and word head come from it; what it lacks (of a BERT the face and speech parts, of one
-without the head of masked words that too) is random. The authors' own weights, saved as safetensors, bring those parts with them.
+trunk, pooler and word head come from it; what it lacks is random: of a BERT the face and speech
+parts, of one without a head for masked words that head too. The authors' own weights, saved as
+safetensors, bring the face and speech parts with them.
 """
 
 import sys

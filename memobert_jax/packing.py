@@ -27,7 +27,7 @@ VERSION = 2
 NEAR = 0.01
 """Difference of fill to its bound from which a plan is good enough."""
 
-_KINDS = 2000
+_KINDS = 5000
 """Kinds up to which a linear program over whole rows is solved."""
 _COARSEST = 8
 """Slots to multiples of which lengths are rounded up at most, so that there are no more kinds."""

@@ -143,7 +143,9 @@ def word_draws(mode: str, words: int, draws: int = DRAWS, **cfg):
     return [mask_words(ids, groups, rng, cfg, MASK, RANDOM) for _ in range(draws)]
 
 
-@pytest.mark.parametrize(("words", "empty"), [(3, 0.61), (6, 0.38), (8, 0.28), (12, 0.14), (20, 0.04)])
+@pytest.mark.parametrize(
+    ("words", "empty"), [(3, 0.61), (6, 0.38), (8, 0.28), (12, 0.14), (20, 0.04)]
+)
 def test_paper_mode_leaves_as_many_texts_without_target_as_the_original(words, empty):
     draws = word_draws("paper", words)
     measured = np.mean([not draw.targets.any() for draw in draws])

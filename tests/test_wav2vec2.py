@@ -196,7 +196,9 @@ def test_weights_in_half_precision_are_widened(folder, dtype):
     safetensors.save_file(half, folder / "model.safetensors")
     found = wav2vec2_checkpoint.load(folder)[1]
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.02, atol=0.01), found, expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0.02, atol=0.01), found, expected
+    )
 
 
 def test_numbers_of_a_type_that_numpy_has_not_are_no_damage(folder):

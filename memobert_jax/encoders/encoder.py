@@ -1,11 +1,11 @@
 """A frozen front end, and the one way in which it is run.
 
-The media of a clip is cut into chunks, and a compiled function takes a fixed number of chunks of one
-shape. How a clip is cut depends on that clip alone. A CPU computes one chunk after the other, so a
-row is computed by the same instructions at the same place of a chunk whatever else is encoded with
-its clip: features are byte-equal for one clip and for a million, and for one device and for many.
-An accelerator computes many chunks side by side, since one alone leaves most of it idle; there the
-last bits of a row may depend on the place of its chunk.
+The media of a clip is cut into chunks, and a compiled function takes a fixed number of chunks of
+one shape. How a clip is cut depends on that clip alone. A CPU computes one chunk after the other,
+so a row is computed by the same instructions at the same place of a chunk whatever else is encoded
+with its clip: features are byte-equal for one clip and for a million, and for one device and for
+many. An accelerator computes many chunks side by side, since one alone leaves most of it idle;
+there the last bits of a row may depend on the place of its chunk.
 """
 
 import dataclasses
