@@ -27,10 +27,8 @@ VERSION = 2
 NEAR = 0.01
 """Difference of fill to its bound from which a plan is good enough."""
 
-_KINDS = 5000
-"""Kinds up to which a linear program over whole rows is solved."""
-_COARSEST = 8
-"""Slots to multiples of which lengths are rounded up at most, so that there are no more kinds."""
+_KINDS = 2600
+"""Kinds up to which one linear program over whole rows is solved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +128,7 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
     if not (quick or _near(found, bound.rows, real, limits.width)):
         bound, found = _sharper(kinds, counts, limits, bound, found)
         if len(kinds) > _KINDS and not _near(found, bound.rows, real, limits.width):
-            tried, *clips_by_kind = _of_fewer_kinds(lengths, limits)
-            if tried and _rows(tried) < _rows(found):
-                found, (order, starts) = tried, clips_by_kind
+            found = min(found, rounding.by_parts(kinds, counts, limits.resources), key=_rows)
     offsets, clips = expand(found, order, starts)
     return PackPlan(offsets, clips, real, limits.width, bound)
 
@@ -163,29 +159,6 @@ def _sharper(
         best = max(shares, key=shares.get)
         bound = Bound(math.ceil(shares[best] - 1e-6), best, shares)
     return bound, min(found, plan, key=_rows)
-
-
-def _of_fewer_kinds(
-    lengths: np.ndarray, limits: Limits
-) -> tuple[list[Pattern], np.ndarray, np.ndarray]:
-    """(a plan, clips by kind, where each kind starts) for lengths that are rounded up.
-
-    To multiples of few slots, in speech first, until there are few enough kinds; without a plan if
-    there never are.
-    """
-    steps, rounded = np.ones(3, np.int32), lengths
-    order, starts, kinds = by_kind(rounded)
-    while len(kinds) > _KINDS and steps.max() < _COARSEST:
-        steps[2 - (int(steps.sum()) - 3) % 3] += 1
-        rounded = np.minimum(-(-lengths // steps) * steps, np.asarray(limits.caps, np.int32))
-        over = rounded.sum(1) > limits.width
-        rounded[over] = lengths[over]
-        order, starts, kinds = by_kind(rounded)
-    if len(kinds) > _KINDS:
-        return [], order, starts
-    counts, caps = np.diff(starts), limits.resources
-    first = patterns(kinds, counts, caps, TARGETS[0])
-    return rounding.by_rows(kinds, counts, caps, first)[1], order, starts
 
 
 def _check(lengths: np.ndarray, limits: Limits) -> None:

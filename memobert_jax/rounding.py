@@ -14,6 +14,8 @@ from memobert_jax.patterns import TARGETS, Pattern, patterns
 
 _WHOLE = 100_000
 """What a row is worth."""
+_KINDS, _PARTS = 1500, 16
+"""Kinds of a part up to which its program is quick, and how many parts there are at most."""
 _ROUND_UP = (1e-6, 0.3, 0.6)
 """Parts of a row that are added to its number before it is rounded down."""
 
@@ -32,6 +34,26 @@ def by_rows(
     relaxed = columns.relax(kinds, counts, caps, [pattern.kinds for pattern in found])
     plans = [_rounded(kinds, counts, caps, relaxed, up) for up in _ROUND_UP]
     return relaxed.bound, min(plans, key=_number)
+
+
+def by_parts(kinds: np.ndarray, counts: np.ndarray, caps: Sequence[int]) -> list[Pattern]:
+    """A plan of a corpus of very many kinds, of which every n-th clip is planned by itself.
+
+    Each part has the mixture of the whole, so that little is lost where two of them meet. There are
+    as many parts as make a program of each one quick, but not more than `_PARTS`.
+    """
+    ends, plan = np.cumsum(counts), []
+    for number in range(2, _PARTS + 1):
+        whole = [(ends + n) // number - (ends - counts + n) // number for n in range(number)]
+        if max(np.count_nonzero(own) for own in whole) <= _KINDS:
+            break
+    for own in whole:
+        ids = np.flatnonzero(own)
+        some = kinds[ids], own[ids], caps
+        first = min((patterns(*some, share) for share in TARGETS), key=_number)
+        part = min(first, by_rows(*some, first)[1], key=_number)
+        plan += [Pattern(tuple(ids[list(one.kinds)].tolist()), one.rows) for one in part]
+    return plan
 
 
 def by_sizes(

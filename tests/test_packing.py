@@ -6,10 +6,11 @@ import numpy as np
 import packing_corpora
 import pytest
 
-from memobert_jax import packing
+from memobert_jax import packing, rounding
 from memobert_jax.bounds import RESOURCES
 from memobert_jax.config import DataConfig
 from memobert_jax.packing import NEAR, Limits, pack, suggest
+from memobert_jax.patterns import by_kind, expand
 
 LIMITS = Limits(width=256, caps=(64, 96, 160), max_clips=8)
 
@@ -184,8 +185,35 @@ def test_corpora_whose_clips_hardly_share_a_row_are_packed_to_within_a_point(see
         assert len(plan) - plan.bound.rows <= max(NEAR * len(plan), 1)
 
 
+@pytest.mark.parametrize(("part_kinds", "parts"), [(170, 3), (10, 4)])
+def test_a_corpus_of_very_many_kinds_is_planned_in_parts_of_equal_mixture(
+    monkeypatch, part_kinds, parts
+):
+    monkeypatch.setattr(rounding, "_KINDS", part_kinds)
+    monkeypatch.setattr(rounding, "_PARTS", 4)
+    planned, by_rows = [], rounding.by_rows
+
+    def watched(kinds, counts, *rest):
+        planned.append((len(kinds), int(counts.sum())))
+        return by_rows(kinds, counts, *rest)
+
+    monkeypatch.setattr(rounding, "by_rows", watched)
+    _, lengths = packing_corpora.corpus(23, (500,))
+    limits = next(limits for limits, _ in suggest(lengths) if limits.width == 256)
+    order, starts, kinds = by_kind(lengths)
+    plan = rounding.by_parts(kinds, np.diff(starts), limits.resources)
+    offsets, clips = expand(plan, order, starts)
+    assert sorted(clips.tolist()) == list(range(len(lengths)))
+    assert len(offsets) - 1 < len(pack(lengths, limits, quick=True))
+    assert len(planned) == parts
+    sizes = [clips for _, clips in planned]
+    assert sum(sizes) == len(lengths)
+    assert max(sizes) - min(sizes) <= 1
+
+
 def test_of_very_many_kinds_the_scarcest_resource_alone_is_programmed(monkeypatch):
     monkeypatch.setattr(packing, "_KINDS", 10)
+    monkeypatch.setattr(rounding, "_PARTS", 2)
     _, lengths = packing_corpora.corpus(58, (500,))
     limits = next(limits for limits, _ in suggest(lengths) if limits.width == 512)
     plan, quick = pack(lengths, limits), pack(lengths, limits, quick=True)
