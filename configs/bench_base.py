@@ -3,7 +3,7 @@
     python -m memobert_jax.bench --config=configs/bench_base.py --synthetic=400 --steps=8
 
 `configs/bench.py` with the 12 layers of 768 of `pretrain_base`. On two cores of an AMD EPYC with
-AVX-512 and GLIBC_TUNABLES=glibc.malloc.hugetlb=1: NUMBERS.
+AVX-512 and GLIBC_TUNABLES=glibc.malloc.hugetlb=1: 6.9 clips/s, 466 real tokens/s, 5.8 GB.
 """
 
 from configs import bench
