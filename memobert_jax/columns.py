@@ -40,7 +40,11 @@ class Relaxed(NamedTuple):
 
 
 def relax(
-    kinds: np.ndarray, counts: np.ndarray, caps: Sequence[int], rows: Iterable[Sequence[int]]
+    kinds: np.ndarray,
+    counts: np.ndarray,
+    caps: Sequence[int],
+    rows: Iterable[Sequence[int]],
+    least: float = 0.0,
 ) -> Relaxed:
     """Rows that hold every clip, where a row may be used a fraction of a time.
 
@@ -49,6 +53,7 @@ def relax(
       counts: i64 [kinds], clips of each kind.
       caps: what a row has of each resource.
       rows: kinds of some rows to begin with, such as those of a plan.
+      least: how many rows there are at least, as is known already.
     """
     columns = [(kind,) for kind in range(len(kinds))]
     columns += sorted({tuple(sorted(row)) for row in rows} - set(columns))
@@ -78,7 +83,7 @@ def relax(
             if bound >= best.bound:
                 best = Relaxed(columns, times, prices / most, bound)
             new = [row for row in rows if row not in known] if searches < _SEARCHES else []
-        if not new or _near(best.bound, total):
+        if not new or _near(max(best.bound, least), total):
             break
         columns = columns + new
         _add(program, new)
@@ -87,8 +92,9 @@ def relax(
 
 
 def _near(bound: float, total: float) -> bool:
-    """Whether whole rows, or a small part of all, are no longer between them."""
-    return np.ceil(bound - SURE) >= np.ceil(total - SURE) or bound >= (1 - _SMALL) * total
+    """Whether no whole row is between them, or only a small part of very many."""
+    few = _SMALL * total
+    return np.ceil(bound - SURE) >= np.ceil(total - SURE) or total - bound <= few >= 1
 
 
 def _add(program: Program, columns: Sequence[Column]) -> None:

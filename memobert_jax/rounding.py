@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from memobert_jax import columns
+from memobert_jax.bounds import fewest_rows
 from memobert_jax.columns import Relaxed
 from memobert_jax.patterns import TARGETS, Pattern, patterns
 
@@ -31,7 +32,8 @@ def by_rows(
       caps: what a row has of each resource.
       found: a plan to begin with.
     """
-    relaxed = columns.relax(kinds, counts, caps, [pattern.kinds for pattern in found])
+    least = max(fewest_rows(kinds, counts, caps).shares.values())
+    relaxed = columns.relax(kinds, counts, caps, [pattern.kinds for pattern in found], least)
     plans = [_rounded(kinds, counts, caps, relaxed, up) for up in _ROUND_UP]
     return relaxed.bound, min(plans, key=_number)
 
