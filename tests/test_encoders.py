@@ -56,6 +56,24 @@ def test_chunks_side_by_side_as_on_an_accelerator_give_the_same_rows(case):
         np.testing.assert_allclose(rows, own, atol=1e-4)
 
 
+@pytest.mark.parametrize(("accelerated", "calls"), [(False, 4), (True, 2), (None, 4)])
+def test_an_accelerator_is_given_more_chunks_in_one_call(accelerated, calls, monkeypatch):
+    """Seven chunks, two a call on a CPU, five on an accelerator; the tests run on CPUs."""
+    one = dataclasses.replace(
+        pixels.ENCODER, batch=2, side_by_side=5, compute=lambda params, chunk: chunk + 1.0
+    )
+    chunks, sizes, device_put = np.zeros((7, 2, 3), np.float32), [], jax.device_put
+
+    def watched(values, place):
+        sizes.extend([len(values)] if isinstance(values, np.ndarray) else [])
+        return device_put(values, place)
+
+    monkeypatch.setattr(jax, "device_put", watched)
+    function = encoder.compiled(one, jax.local_devices()[:1], accelerated=accelerated)
+    np.testing.assert_array_equal(function(chunks), chunks + 1)
+    assert sizes == [5 if accelerated else 2] * calls
+
+
 def test_all_rows_have_the_declared_width_and_are_finite(case):
     front, function, media = case
     for rows in encoder.encode(front, function, [front.prepare(item) for item in media]):
