@@ -5,10 +5,10 @@ lengths alone, so it is the same on every host and after every restart. Beside i
 how many rows there must be at least, whatever the plan.
 
 Where a first plan is not within a point of fill of its bound, a linear program over rows gives a
-sharper bound and a better plan (`columns`, `rounding`). Bin packing is NP-hard, so no rule is within
-a point on every corpus that can be thought of. On those of `python tests/packing_corpora.py 0 40`
-this one is within a point or a single row: of 117 plans 2, of 59 and 89 rows, have one row more than
-their bound, which is more than a point of so few.
+sharper bound and a better plan (`columns`, `rounding`). Bin packing is NP-hard, so no rule is
+within a point on every corpus that can be thought of. On those of `python tests/packing_corpora.py
+0 40` this one is within a point or a single row: of 117 plans 2, of 59 and 89 rows, have one row
+more than their bound, which is more than a point of so few.
 """
 
 import dataclasses
