@@ -1,4 +1,4 @@
-"""The base size in float32, as `launch/bench.sh` times it on a CPU: 8 rows of 256 slots a step.
+"""The base size in float32, for `launch/bench.sh` on a CPU: 8 rows of 256 slots a step.
 
     python -m memobert_jax.bench --config=configs/bench_base.py --synthetic=400 --steps=8
 

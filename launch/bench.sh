@@ -11,7 +11,7 @@ and widths: clips/s, real tokens/s, share of real slots, MFU, compile time, memo
 set is configs/bench.py (four layers of 256) and configs/bench_base.py (twelve of 768), for CPUs;
 on an accelerator give --config=configs/pretrain_base.py.
 
-  --results=FOLDER  where the JSON files go, one a configuration (default: bench/)
+  --results=FOLDER  where the JSON files go, one a configuration (default: bench/ in the repository)
   --config=FILE     this one alone
   --dry-run         print the commands only
   --help            this text
@@ -28,6 +28,7 @@ for argument in "$@"; do
   case $argument in
     --dry-run) dry=1 ;;
     -h | --help) usage && exit ;;
+    --output=*) echo "give --results=FOLDER: there is a JSON file for each configuration" >&2 && exit 2 ;;
     --results=*) results=${argument#*=} ;;
     --config=*) configs=("${argument#*=}") ;;
     *) arguments+=("$argument") ;;

@@ -97,6 +97,10 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"no {WEIGHTS} in {folder}: expected a folder of BERT weights")
     try:
         return load_file(path)
+    except AttributeError as error:
+        raise ValueError(
+            f"{path} has tensors of a type that is not supported ({error}): save them as float32"
+        ) from error
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}") from error
 

@@ -14,7 +14,8 @@ import numpy as np
 from memobert_jax.highs import Program
 from memobert_jax.pricing import SURE, Column, worthiest, worthy
 
-_ROUNDS = 2000
+_ROUNDS, _WORK = 2000, 1_500_000
+"""Rounds at most, and rounds times kinds: the time of a round grows with their number."""
 _SEARCHES = 100
 """How often the row of most worth is looked for."""
 _SMALL = 0.005
@@ -62,7 +63,7 @@ def relax(
     _add(program, columns)
     best = Relaxed(columns, np.zeros(len(columns)), np.zeros(len(kinds)), 0.0)
     steady, searches = None, 0
-    for _ in range(_ROUNDS):
+    for _ in range(min(_ROUNDS, _WORK // len(kinds))):
         solved = program.solve()
         if solved is None:
             break
@@ -83,7 +84,7 @@ def relax(
             if bound >= best.bound:
                 best = Relaxed(columns, times, prices / most, bound)
             new = [row for row in rows if row not in known] if searches < _SEARCHES else []
-        if not new or _near(max(best.bound, least), total):
+        if not new or _near(best.bound, total) or _few(least, total):
             break
         columns = columns + new
         _add(program, new)
@@ -93,8 +94,12 @@ def relax(
 
 def _near(bound: float, total: float) -> bool:
     """Whether no whole row is between them, or only a small part of very many."""
-    few = _SMALL * total
-    return np.ceil(bound - SURE) >= np.ceil(total - SURE) or total - bound <= few >= 1
+    return np.ceil(bound - SURE) >= np.ceil(total - SURE) or _few(bound, total)
+
+
+def _few(bound: float, total: float) -> bool:
+    """Whether only a small part of very many rows is between them."""
+    return total - bound <= _SMALL * total >= 1
 
 
 def _add(program: Program, columns: Sequence[Column]) -> None:

@@ -1,4 +1,4 @@
-"""Linear programs by HiGHS, in one thread, never ended by the clock: the same on every host."""
+"""Linear programs by HiGHS, in one thread and never ended by the clock: equal on equal hosts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -49,10 +49,27 @@ class Program:
         self.solver.addCols(number, costs.astype(float), least, most.astype(float), *held)
 
     def solve(self) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """(columns used, prices of the rows, cost), or None if it was not solved."""
-        self.solver.run()
+        """(columns used, prices of the rows, cost), or None if it was not solved to its end.
+
+        Raises:
+          RuntimeError: if HiGHS fails.
+        """
+        self.run()
         if self.solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         found = self.solver.getSolution()
         cost = self.solver.getInfo().objective_function_value
         return np.array(found.col_value), np.array(found.row_dual), cost
+
+    def run(self) -> None:
+        """Runs HiGHS until it is at its end or at a limit.
+
+        Raises:
+          RuntimeError: if it fails, as it does where this process used it with more threads before.
+        """
+        if self.solver.run() == highspy.HighsStatus.kError:
+            status = self.solver.modelStatusToString(self.solver.getModelStatus())
+            raise RuntimeError(
+                f"HiGHS {self.solver.version()} failed ({status}); where this process has used "
+                "highspy with more than one thread, start another one"
+            )

@@ -23,7 +23,7 @@ from memobert_jax.bounds import RESOURCES, Bound, fewest_rows, whole_rows
 from memobert_jax.config import DataConfig
 from memobert_jax.patterns import TARGETS, Pattern, by_kind, expand, patterns
 
-VERSION = 3
+VERSION = 4
 """Other versions may give other plans for the same clips."""
 NEAR = 0.01
 """Difference of fill to its bound from which a plan is good enough."""
@@ -109,7 +109,7 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
     Args:
       lengths: i32 [clips, 3] (text, face, speech).
       limits: of a row.
-      quick: never solves a linear program for a better plan, which may take a minute or two.
+      quick: never solves a linear program for a better plan, which may take minutes.
 
     Raises:
       ValueError: if a clip does not fit into an empty row, or takes nothing of it; the message
@@ -129,7 +129,7 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
     if not (quick or _near(found, bound.rows, real, limits.width)):
         bound, found = _sharper(kinds, counts, limits, bound, found)
         if len(kinds) > _KINDS and not _near(found, bound.rows, real, limits.width):
-            found = min(found, rounding.by_parts(kinds, counts, limits.resources), key=_rows)
+            found = rounding.by_parts(kinds, counts, limits.resources, found)
     offsets, clips = expand(found, order, starts)
     return PackPlan(offsets, clips, real, limits.width, bound)
 

@@ -176,7 +176,7 @@ def _branched(
     program.add(-prices[ids], most, starts, places, takes.ravel())
     solver, whole = program.solver, np.full(number, highspy.HighsVarType.kInteger)
     solver.changeColsIntegrality(number, np.arange(number, dtype=np.int32), whole)
-    solver.run()
+    program.run()
     rows = [np.rint(one.col_value).astype(int) for one in solver.getSavedMipSolutions()]
     worthy = [row for row in reversed(rows) if row @ prices[ids] > 1 + SLACK]
     found = [tuple(np.repeat(ids, row).tolist()) for row in worthy if (row @ takes <= rooms).all()]

@@ -15,10 +15,10 @@ from memobert_jax.patterns import TARGETS, Pattern, patterns
 
 _WHOLE = 100_000
 """What a row is worth."""
-_KINDS, _PARTS = 1500, 16
+_KINDS, _PARTS = 1500, 8
 """Kinds of a part up to which its program is quick, and how many parts there are at most."""
-_ROUND_UP = (1e-6, 0.3, 0.6)
-"""Parts of a row that are added to its number before it is rounded down."""
+_ROUND_UP = (1e-6, 0.3, 0.6, 0.15, 0.45, 0.75, 0.9)
+"""Parts of a row that are added to its number before it is rounded down, as they are tried."""
 
 
 def by_rows(
@@ -34,28 +34,37 @@ def by_rows(
     """
     least = max(fewest_rows(kinds, counts, caps).shares.values())
     relaxed = columns.relax(kinds, counts, caps, [pattern.kinds for pattern in found], least)
-    plans = [_rounded(kinds, counts, caps, relaxed, up) for up in _ROUND_UP]
-    return relaxed.bound, min(plans, key=_number)
+    fewest, best = max(relaxed.bound, least) - 1e-6, list(found)
+    for up in _ROUND_UP:
+        if _number(best) - 1 < fewest:
+            break
+        best = min(best, _rounded(kinds, counts, caps, relaxed, up), key=_number)
+    return relaxed.bound, best
 
 
-def by_parts(kinds: np.ndarray, counts: np.ndarray, caps: Sequence[int]) -> list[Pattern]:
+def by_parts(
+    kinds: np.ndarray, counts: np.ndarray, caps: Sequence[int], found: list[Pattern]
+) -> list[Pattern]:
     """A plan of a corpus of very many kinds, of which every n-th clip is planned by itself.
 
     Each part has the mixture of the whole, so that little is lost where two of them meet. There are
-    as many parts as make a program of each one quick, but not more than `_PARTS`.
+    as many parts as make a program of each one quick. Where it would take more than `_PARTS`, the
+    plan is `found`: so many clips seldom need a program.
     """
     ends, plan = np.cumsum(counts), []
     for number in range(2, _PARTS + 1):
         whole = [(ends + n) // number - (ends - counts + n) // number for n in range(number)]
         if max(np.count_nonzero(own) for own in whole) <= _KINDS:
             break
+    else:
+        return found
     for own in whole:
         ids = np.flatnonzero(own)
         some = kinds[ids], own[ids], caps
         first = min((patterns(*some, share) for share in TARGETS), key=_number)
-        part = min(first, by_rows(*some, first)[1], key=_number)
+        part = by_rows(*some, first)[1]
         plan += [Pattern(tuple(ids[list(one.kinds)].tolist()), one.rows) for one in part]
-    return plan
+    return min(found, plan, key=_number)
 
 
 def by_sizes(

@@ -112,3 +112,10 @@ def test_the_script_runs_its_set_or_the_config_given(arguments, expected):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     start = ".venv/bin/python -m memobert_jax.bench "
     assert done.stdout.splitlines() == [start + line for line in expected]
+
+
+def test_one_file_for_a_set_is_refused_with_what_to_give_instead():
+    command = [str(ROOT / "launch" / "bench.sh"), "--dry-run", "--output=all.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "give --results=FOLDER" in done.stderr

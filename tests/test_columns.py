@@ -1,6 +1,8 @@
 """Rows by linear programming: bounds that hold, and that are met where they can be."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -132,6 +134,23 @@ def test_rows_that_are_found_quickly_fit_and_are_worth_more_than_one(seed, share
         assert (kinds[list(row)].sum(0) <= caps).all()
         assert prices[list(row)].sum() > 1
     assert pricing.worthy(kinds, prices / 10, caps, share) == []
+
+
+def test_a_failure_of_highs_is_no_bound_and_no_plan():
+    """It fails, for one, in a process that has used it with more threads."""
+    code = (
+        "import highspy, numpy as np\n"
+        "h = highspy.Highs()\n"
+        "h.setOptionValue('output_flag', False)\n"
+        "h.setOptionValue('threads', 2)\n"
+        "h.addVar(0, 1)\n"
+        "h.run()\n"
+        "from memobert_jax.pricing import _branched\n"
+        "_branched(np.array([[5, 1], [7, 1]]), np.array([3, 3]), (20, 4), np.array([0.3, 0.5]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "RuntimeError: HiGHS 1." in done.stderr
 
 
 def test_a_program_goes_on_from_where_it_was_and_names_an_option_that_is_unknown():

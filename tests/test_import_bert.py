@@ -214,6 +214,14 @@ def test_half_precision_is_widened(dtype, tmp_path):
     assert_same_tensors(sort(bert_folder.read_tensors(tmp_path)), atol=0.01)
 
 
+def test_tensors_of_a_type_that_numpy_has_not_are_refused_by_the_type(tmp_path):
+    header = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(ValueError, match=r"of a type that .*float8_e4m3fn.*save them as float32"):
+        bert_folder.read_tensors(tmp_path)
+
+
 def test_rows_beyond_the_vocabulary_are_left_out_and_counted():
     found = sort(WEIGHTS, 117)
     assert found.surplus == 3

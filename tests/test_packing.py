@@ -10,7 +10,7 @@ from memobert_jax import packing, rounding
 from memobert_jax.bounds import RESOURCES
 from memobert_jax.config import DataConfig
 from memobert_jax.packing import NEAR, Limits, pack, suggest
-from memobert_jax.patterns import by_kind, expand
+from memobert_jax.patterns import Pattern, by_kind, expand
 
 LIMITS = Limits(width=256, caps=(64, 96, 160), max_clips=8)
 
@@ -185,7 +185,7 @@ def test_corpora_whose_clips_hardly_share_a_row_are_packed_to_within_a_point(see
         assert len(plan) - plan.bound.rows <= max(NEAR * len(plan), 1)
 
 
-@pytest.mark.parametrize(("part_kinds", "parts"), [(170, 3), (10, 4)])
+@pytest.mark.parametrize(("part_kinds", "parts"), [(170, 3), (130, 4)])
 def test_a_corpus_of_very_many_kinds_is_planned_in_parts_of_equal_mixture(
     monkeypatch, part_kinds, parts
 ):
@@ -201,7 +201,7 @@ def test_a_corpus_of_very_many_kinds_is_planned_in_parts_of_equal_mixture(
     _, lengths = packing_corpora.corpus(23, (500,))
     limits = next(limits for limits, _ in suggest(lengths) if limits.width == 256)
     order, starts, kinds = by_kind(lengths)
-    plan = rounding.by_parts(kinds, np.diff(starts), limits.resources)
+    plan = rounding.by_parts(kinds, np.diff(starts), limits.resources, [Pattern((0,), 10_000)])
     offsets, clips = expand(plan, order, starts)
     assert sorted(clips.tolist()) == list(range(len(lengths)))
     assert len(offsets) - 1 < len(pack(lengths, limits, quick=True))
@@ -209,6 +209,14 @@ def test_a_corpus_of_very_many_kinds_is_planned_in_parts_of_equal_mixture(
     sizes = [clips for _, clips in planned]
     assert sum(sizes) == len(lengths)
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_corpus_that_would_take_too_many_parts_keeps_its_first_plan(monkeypatch):
+    monkeypatch.setattr(rounding, "_KINDS", 3)
+    _, _, kinds = by_kind(CLIPS[:200])
+    found = [Pattern((kind,), 1) for kind in range(len(kinds))]
+    caps = Limits(256, (64, 96, 160), 8).resources
+    assert rounding.by_parts(kinds, np.ones(len(kinds), np.int64), caps, found) is found
 
 
 def test_of_very_many_kinds_the_scarcest_resource_alone_is_programmed(monkeypatch):
