@@ -8,7 +8,7 @@ Grey values lose the mean and standard deviation of the corpus, which `featurize
 of the training split. The paper has (of 255): films 63.99 / 43.01, IEMOCAP 131.08 / 47.86,
 MSP-IMPROV 96.38 / 53.62, MELD 67.61 / 37.89.
 
-There is no module: the network is a function of the tensors, whose names are those of the file.
+The module is made from the tensors, whose names are those of the file, wherever it is called.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from memobert_jax.encoders import pixels, weights
 from memobert_jax.encoders.encoder import Encoder, Prepared
@@ -160,33 +161,81 @@ def network(
       images: normalised grey images f32 [n, 64, 64, 1].
       train: normalise with the moments of this batch instead of the running ones.
     """
-    moments: dict[str, jax.Array] = {}
+    net = DenseFace(arch, params)
+    with jax.default_matmul_precision("highest"):
+        pooled, logits = net(images, train)
+    return pooled, logits, net.moments() if train else {}
 
-    def activated(name: str, x: jax.Array) -> jax.Array:
-        scale, bias, mean, variance = (params[f"{name}.{part}"] for part in _NORM)
+
+class BatchNorm(nnx.Module):
+    """Batch norm and ReLU of x [n, height, width, channels]; training moves the running moments."""
+
+    def __init__(self, scale, bias, mean, variance):
+        self.scale, self.bias = nnx.Param(scale), nnx.Param(bias)
+        self.mean, self.variance = nnx.BatchStat(mean), nnx.BatchStat(variance)
+
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        mean, variance = self.mean[...], self.variance[...]
         if train:
             running, mean, variance = (mean, variance), x.mean((0, 1, 2)), x.var((0, 1, 2))
-            for part, old, new in zip(_NORM[2:], running, (mean, variance), strict=True):
-                moments[f"{name}.{part}"] = MOMENTUM * old + (1 - MOMENTUM) * new
-        return jax.nn.relu((x - mean) * (jax.lax.rsqrt(variance + _EPS) * scale) + bias)
+            for stat, old, new in zip(
+                (self.mean, self.variance), running, (mean, variance), strict=True
+            ):
+                stat[...] = MOMENTUM * old + (1 - MOMENTUM) * new
+        scale = jax.lax.rsqrt(variance + _EPS) * self.scale[...]
+        return jax.nn.relu((x - mean) * scale + self.bias[...])
 
-    def conv(name: str, x: jax.Array, stride: int = 1) -> jax.Array:
-        form = ("NHWC", "HWIO", "NHWC")
+
+class Convolution(nnx.Module):
+    """x [n, height, width, in] -> [n, height / stride, width / stride, out]."""
+
+    def __init__(self, kernel: jax.Array, stride: int = 1):
+        self.kernel, self.stride = nnx.Param(kernel), stride
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        form, strides = ("NHWC", "HWIO", "NHWC"), (self.stride, self.stride)
         return jax.lax.conv_general_dilated(
-            x, params[name], (stride, stride), "SAME", dimension_numbers=form
+            x, self.kernel[...], strides, "SAME", dimension_numbers=form
         )
 
-    with jax.default_matmul_precision("highest"):
-        x = conv("stem", images, stride=2)
-        for b, layers in enumerate(arch.blocks):
+
+class DenseFace(nnx.Module):
+    """The network of the tensors of `arch.shapes()`; its parts have the names of the file."""
+
+    def __init__(self, arch: Architecture, params: Params):
+        self.arch = arch
+        norms = [name.removesuffix(".scale") for name in params if name.endswith(".scale")]
+        self.norms = nnx.Dict(
+            {name: BatchNorm(*(params[f"{name}.{part}"] for part in _NORM)) for name in norms}
+        )
+        kernels = {name: x for name, x in params.items() if x.ndim == 4 and name != "stem"}
+        self.convs = nnx.Dict({name: Convolution(kernel) for name, kernel in kernels.items()})
+        self.stem = Convolution(params["stem"], stride=2)
+        self.kernel = nnx.Param(params["classes.kernel"])
+        self.bias = nnx.Param(params["classes.bias"])
+
+    def __call__(self, images: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        """Features f32 [n, width] and logits f32 [n, 8] of images f32 [n, 64, 64, 1]."""
+        x = self.stem(images)
+        for b, layers in enumerate(self.arch.blocks):
             if b:
-                x = conv(f"between{b}.conv", activated(f"between{b}.norm", x))
+                x = self.convs[f"between{b}.conv"](self.norms[f"between{b}.norm"](x, train))
                 n, height, width, channels = x.shape
                 x = x.reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4))
             for i in range(layers):
-                name = f"block{b}.layer{i}"
-                inner = conv(f"{name}.conv1", activated(f"{name}.norm1", x))
-                added = conv(f"{name}.conv2", activated(f"{name}.norm2", inner))
+                added = x
+                for part in ("1", "2"):
+                    name = f"block{b}.layer{i}"
+                    norm, conv = self.norms[f"{name}.norm{part}"], self.convs[f"{name}.conv{part}"]
+                    added = conv(norm(added, train))
                 x = jnp.concatenate([x, added], -1)
-        pooled = activated("norm", x).mean((1, 2))
-        return pooled, pooled @ params["classes.kernel"] + params["classes.bias"], moments
+        pooled = self.norms["norm"](x, train).mean((1, 2))
+        return pooled, pooled @ self.kernel[...] + self.bias[...]
+
+    def moments(self) -> dict[str, jax.Array]:
+        """Name -> running moment of every norm."""
+        return {
+            f"{name}.{part}": getattr(norm, part)[...]
+            for name, norm in self.norms.items()
+            for part in _NORM[2:]
+        }

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from memobert_jax.encoders import wav2vec2_checkpoint
 from memobert_jax.encoders.encoder import Encoder, Prepared
@@ -93,83 +94,134 @@ def network(
       count: i32.
     """
     with jax.default_matmul_precision("highest"):
-        return _network(arch, params, samples, count)
+        return Wav2Vec2(arch, params)(samples, count)
 
 
-def _network(arch, params, samples, count):
-    counts = arch.frames(count)
-    x = samples[:, None]
-    for i, conv in enumerate(params["convs"]):
-        x = _convolution(conv, x, arch.conv_stride[i])
-        if "norm" in conv and arch.feat_extract_norm == "group":
-            x = _group_norm(conv["norm"], x, counts[i])
-        elif "norm" in conv:
-            x = _norm(conv["norm"], x, _CONV_EPS)
-        x = jax.nn.gelu(x, approximate=False)
-    norm = functools.partial(_norm, eps=arch.layer_norm_eps)
-    extracted = norm(params["projection_norm"], x)
-    valid = jnp.arange(len(x)) < counts[-1]
-    x = jnp.where(valid[:, None], _affine(params["projection"], extracted), 0)
-    taps, groups = arch.num_conv_pos_embeddings, arch.num_conv_pos_embedding_groups
-    around = (taps // 2, taps - 1 - taps // 2)
-    position = _convolution(params["position"], x, padding=around, groups=groups)
-    x = x + jax.nn.gelu(position, approximate=False)
-    if not arch.do_stable_layer_norm:
-        x = norm(params["norm"], x)
+class Affine(nnx.Module):
+    """x [..., in] -> [..., out]."""
 
-    def layer(x: jax.Array, p: Mapping[str, Any]) -> tuple[jax.Array, None]:
-        if arch.do_stable_layer_norm:
-            x = x + _attention(p, norm(p["norm"], x), valid, arch.num_attention_heads)
-            return x + _feed_forward(p, norm(p["last_norm"], x)), None
-        x = norm(p["norm"], x + _attention(p, x, valid, arch.num_attention_heads))
-        return norm(p["last_norm"], x + _feed_forward(p, x)), None
+    def __init__(self, p: Mapping[str, jax.Array]):
+        self.kernel, self.bias = nnx.Param(p["kernel"]), nnx.Param(p["bias"])
 
-    x, _ = jax.lax.scan(layer, x, params["layers"])
-    return extracted, norm(params["norm"], x) if arch.do_stable_layer_norm else x
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x @ self.kernel[...] + self.bias[...]
 
 
-def _affine(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    return x @ p["kernel"] + p["bias"]
+class Norm(nnx.Module):
+    """Layer norm over the last axis."""
+
+    def __init__(self, p: Mapping[str, jax.Array], eps: float):
+        self.kernel, self.bias, self.eps = nnx.Param(p["kernel"]), nnx.Param(p["bias"]), eps
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        centred = x - x.mean(-1, keepdims=True)
+        variance = (centred**2).mean(-1, keepdims=True)
+        return centred * jax.lax.rsqrt(variance + self.eps) * self.kernel[...] + self.bias[...]
 
 
-def _norm(p: Mapping[str, jax.Array], x: jax.Array, eps: float) -> jax.Array:
-    centred = x - x.mean(-1, keepdims=True)
-    variance = (centred**2).mean(-1, keepdims=True)
-    return centred * jax.lax.rsqrt(variance + eps) * p["kernel"] + p["bias"]
+class GroupNorm(nnx.Module):
+    """Each channel of x [frames, channels] normalised over the first `count` frames."""
+
+    def __init__(self, p: Mapping[str, jax.Array]):
+        self.kernel, self.bias = nnx.Param(p["kernel"]), nnx.Param(p["bias"])
+
+    def __call__(self, x: jax.Array, count: jax.Array) -> jax.Array:
+        valid = (jnp.arange(len(x)) < count)[:, None]
+        centred = x - jnp.where(valid, x, 0).sum(0) / count
+        variance = jnp.where(valid, centred**2, 0).sum(0) / count
+        return centred * jax.lax.rsqrt(variance + _CONV_EPS) * self.kernel[...] + self.bias[...]
 
 
-def _group_norm(p: Mapping[str, jax.Array], x: jax.Array, count: jax.Array) -> jax.Array:
-    """Each channel normalised over the first `count` frames."""
-    valid = (jnp.arange(len(x)) < count)[:, None]
-    centred = x - jnp.where(valid, x, 0).sum(0) / count
-    variance = jnp.where(valid, centred**2, 0).sum(0) / count
-    return centred * jax.lax.rsqrt(variance + _CONV_EPS) * p["kernel"] + p["bias"]
+class Convolution(nnx.Module):
+    """x [frames, in] -> [frames, out]."""
+
+    def __init__(
+        self,
+        p: Mapping[str, jax.Array],
+        stride: int = 1,
+        padding: tuple[int, int] = (0, 0),
+        groups: int = 1,
+    ):
+        self.kernel = nnx.Param(p["kernel"])
+        self.bias = nnx.Param(p["bias"]) if "bias" in p else None
+        self.stride, self.padding, self.groups = stride, padding, groups
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = jax.lax.conv_general_dilated(
+            x[None],
+            self.kernel[...],
+            (self.stride,),
+            (self.padding,),
+            dimension_numbers=("NWC", "WIO", "NWC"),
+            feature_group_count=self.groups,
+        )[0]
+        return y if self.bias is None else y + self.bias[...]
 
 
-def _convolution(
-    p: Mapping[str, jax.Array],
-    x: jax.Array,
-    stride: int = 1,
-    padding: tuple[int, int] = (0, 0),
-    groups: int = 1,
-) -> jax.Array:
-    y = jax.lax.conv_general_dilated(
-        x[None],
-        p["kernel"],
-        (stride,),
-        (padding,),
-        dimension_numbers=("NWC", "WIO", "NWC"),
-        feature_group_count=groups,
-    )[0]
-    return y + p["bias"] if "bias" in p else y
+class Block(nnx.Module):
+    """A block of the transformer; its norms come first in the stable style, last in the other."""
+
+    def __init__(self, arch: Architecture, p: Mapping[str, Any]):
+        self.heads, self.stable = arch.num_attention_heads, arch.do_stable_layer_norm
+        self.q, self.k, self.v = (Affine(p[name]) for name in ("q", "k", "v"))
+        self.out, self.up, self.down = (Affine(p[name]) for name in ("out", "up", "down"))
+        self.norm, self.last_norm = (Norm(p[n], arch.layer_norm_eps) for n in ("norm", "last_norm"))
+
+    def __call__(self, x: jax.Array, valid: jax.Array) -> jax.Array:
+        if self.stable:
+            x = x + self._attend(self.norm(x), valid)
+            return x + self._feed_forward(self.last_norm(x))
+        x = self.norm(x + self._attend(x, valid))
+        return self.last_norm(x + self._feed_forward(x))
+
+    def _attend(self, x: jax.Array, valid: jax.Array) -> jax.Array:
+        q, k, v = (f(x).reshape(len(x), self.heads, -1) for f in (self.q, self.k, self.v))
+        scores = jnp.einsum("qhd,khd->hqk", q * q.shape[-1] ** -0.5, k)
+        shares = jax.nn.softmax(jnp.where(valid, scores, jnp.finfo(scores.dtype).min))
+        return self.out(jnp.einsum("hqk,khd->qhd", shares, v).reshape(x.shape))
+
+    def _feed_forward(self, x: jax.Array) -> jax.Array:
+        return self.down(jax.nn.gelu(self.up(x), approximate=False))
 
 
-def _attention(p: Mapping[str, Any], x: jax.Array, valid: jax.Array, heads: int) -> jax.Array:
-    q, k, v = (_affine(p[name], x).reshape(len(x), heads, -1) for name in ("q", "k", "v"))
-    scores = jnp.einsum("qhd,khd->hqk", q * q.shape[-1] ** -0.5, k)
-    shares = jax.nn.softmax(jnp.where(valid, scores, jnp.finfo(scores.dtype).min))
-    return _affine(p["out"], jnp.einsum("hqk,khd->qhd", shares, v).reshape(x.shape))
+class Wav2Vec2(nnx.Module):
+    """The network of `wav2vec2_checkpoint.load`: its architecture and its arrays."""
 
+    def __init__(self, arch: Architecture, params: Mapping[str, Any]):
+        grouped = arch.feat_extract_norm == "group"
+        self.arch, convs = arch, params["convs"]
+        self.convs = nnx.List(map(Convolution, convs, arch.conv_stride))
+        self.conv_norms = nnx.List(
+            None
+            if "norm" not in p
+            else GroupNorm(p["norm"])
+            if grouped
+            else Norm(p["norm"], _CONV_EPS)
+            for p in convs
+        )
+        taps, groups = arch.num_conv_pos_embeddings, arch.num_conv_pos_embedding_groups
+        around = (taps // 2, taps - 1 - taps // 2)
+        self.projection_norm = Norm(params["projection_norm"], arch.layer_norm_eps)
+        self.projection = Affine(params["projection"])
+        self.position = Convolution(params["position"], padding=around, groups=groups)
+        self.norm = Norm(params["norm"], arch.layer_norm_eps)
+        self.blocks = Block(arch, params["layers"])  # every array has the blocks in front
 
-def _feed_forward(p: Mapping[str, Any], x: jax.Array) -> jax.Array:
-    return _affine(p["down"], jax.nn.gelu(_affine(p["up"], x), approximate=False))
+    def __call__(self, samples: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """As `network`."""
+        counts = self.arch.frames(count)
+        x = samples[:, None]
+        for conv, norm, valid in zip(self.convs, self.conv_norms, counts, strict=True):
+            x = conv(x)
+            if norm is not None:
+                x = norm(x, valid) if isinstance(norm, GroupNorm) else norm(x)
+            x = jax.nn.gelu(x, approximate=False)
+        extracted = self.projection_norm(x)
+        valid = jnp.arange(len(x)) < counts[-1]
+        x = jnp.where(valid[:, None], self.projection(extracted), 0)
+        x = x + jax.nn.gelu(self.position(x), approximate=False)
+        if not self.arch.do_stable_layer_norm:
+            x = self.norm(x)
+        graphdef, blocks = nnx.split(self.blocks)
+        x, _ = jax.lax.scan(lambda x, own: (nnx.merge(graphdef, own)(x, valid), None), x, blocks)
+        return extracted, self.norm(x) if self.arch.do_stable_layer_norm else x
