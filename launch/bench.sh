@@ -28,7 +28,8 @@ for argument in "$@"; do
   case $argument in
     --dry-run) dry=1 ;;
     -h | --help) usage && exit ;;
-    --output=*) echo "give --results=FOLDER: there is a JSON file for each configuration" >&2 && exit 2 ;;
+    --output | --output=*) echo "give --results=FOLDER: there is a JSON file for each configuration" >&2 && exit 2 ;;
+    --config | --results) echo "give $argument=VALUE" >&2 && exit 2 ;;
     --results=*) results=${argument#*=} ;;
     --config=*) configs=("${argument#*=}") ;;
     *) arguments+=("$argument") ;;

@@ -23,7 +23,7 @@ from memobert_jax.bounds import RESOURCES, Bound, fewest_rows, whole_rows
 from memobert_jax.config import DataConfig
 from memobert_jax.patterns import TARGETS, Pattern, by_kind, expand, patterns
 
-VERSION = 4
+VERSION = 5
 """Other versions may give other plans for the same clips."""
 NEAR = 0.01
 """Difference of fill to its bound from which a plan is good enough."""
@@ -128,7 +128,7 @@ def pack(lengths: np.ndarray, limits: Limits, *, quick: bool = False) -> PackPla
         found = min(found or tried, tried, key=_rows)
     if not (quick or _near(found, bound.rows, real, limits.width)):
         bound, found = _sharper(kinds, counts, limits, bound, found)
-        if len(kinds) > _KINDS and not _near(found, bound.rows, real, limits.width):
+        if len(kinds) > rounding.QUICK and not _near(found, bound.rows, real, limits.width):
             found = rounding.by_parts(kinds, counts, limits.resources, found)
     offsets, clips = expand(found, order, starts)
     return PackPlan(offsets, clips, real, limits.width, bound)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import highspy
 import numpy as np
-from scipy.optimize import linprog
 
 from memobert_jax.highs import Program
 
@@ -111,8 +110,12 @@ def _scarcity(shares: np.ndarray, worth: np.ndarray) -> np.ndarray:
       shares: f64 [kinds, resources], what one clip takes of a row.
       worth: f64 [kinds].
     """
-    found = linprog(-worth, A_ub=shares.T, b_ub=np.ones(shares.shape[1]), method="highs")
-    return -found.ineqlin.marginals
+    number, resources = shares.shape
+    program = Program(np.full(resources, -np.inf), np.ones(resources))
+    starts, places = np.arange(number) * resources, np.tile(np.arange(resources), number)
+    program.add(-worth, np.full(number, np.inf), starts, places, shares.ravel())
+    solved = program.solve()
+    return np.ones(resources) if solved is None else np.maximum(-solved[1], 0)
 
 
 def _grown(

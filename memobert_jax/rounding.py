@@ -15,7 +15,7 @@ from memobert_jax.patterns import TARGETS, Pattern, patterns
 
 _WHOLE = 100_000
 """What a row is worth."""
-_KINDS, _PARTS = 1500, 8
+QUICK, _PARTS = 1500, 8
 """Kinds of a part up to which its program is quick, and how many parts there are at most."""
 _ROUND_UP = (1e-6, 0.3, 0.6, 0.15, 0.45, 0.75, 0.9)
 """Parts of a row that are added to its number before it is rounded down, as they are tried."""
@@ -54,7 +54,7 @@ def by_parts(
     ends, plan = np.cumsum(counts), []
     for number in range(2, _PARTS + 1):
         whole = [(ends + n) // number - (ends - counts + n) // number for n in range(number)]
-        if max(np.count_nonzero(own) for own in whole) <= _KINDS:
+        if max(np.count_nonzero(own) for own in whole) <= QUICK:
             break
     else:
         return found

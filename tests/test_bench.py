@@ -114,8 +114,16 @@ def test_the_script_runs_its_set_or_the_config_given(arguments, expected):
     assert done.stdout.splitlines() == [start + line for line in expected]
 
 
-def test_one_file_for_a_set_is_refused_with_what_to_give_instead():
-    command = [str(ROOT / "launch" / "bench.sh"), "--dry-run", "--output=all.json"]
+@pytest.mark.parametrize(
+    ("argument", "advice"),
+    [
+        ("--output=all.json", "give --results=FOLDER"),
+        ("--output", "give --results=FOLDER"),
+        ("--config", "give --config=VALUE"),
+    ],
+)
+def test_what_a_set_cannot_take_is_refused_with_what_to_give_instead(argument, advice):
+    command = [str(ROOT / "launch" / "bench.sh"), "--dry-run", argument, "x"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "give --results=FOLDER" in done.stderr
+    assert advice in done.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import packing_corpora
 import pytest
 
-from memobert_jax import packing, rounding
+from memobert_jax import columns, packing, rounding
 from memobert_jax.bounds import RESOURCES
 from memobert_jax.config import DataConfig
 from memobert_jax.packing import NEAR, Limits, pack, suggest
@@ -189,7 +189,7 @@ def test_corpora_whose_clips_hardly_share_a_row_are_packed_to_within_a_point(see
 def test_a_corpus_of_very_many_kinds_is_planned_in_parts_of_equal_mixture(
     monkeypatch, part_kinds, parts
 ):
-    monkeypatch.setattr(rounding, "_KINDS", part_kinds)
+    monkeypatch.setattr(rounding, "QUICK", part_kinds)
     monkeypatch.setattr(rounding, "_PARTS", 4)
     planned, by_rows = [], rounding.by_rows
 
@@ -212,11 +212,25 @@ def test_a_corpus_of_very_many_kinds_is_planned_in_parts_of_equal_mixture(
 
 
 def test_a_corpus_that_would_take_too_many_parts_keeps_its_first_plan(monkeypatch):
-    monkeypatch.setattr(rounding, "_KINDS", 3)
+    monkeypatch.setattr(rounding, "QUICK", 3)
     _, _, kinds = by_kind(CLIPS[:200])
     found = [Pattern((kind,), 1) for kind in range(len(kinds))]
     caps = Limits(256, (64, 96, 160), 8).resources
     assert rounding.by_parts(kinds, np.ones(len(kinds), np.int64), caps, found) is found
+
+
+def test_a_program_that_is_not_at_its_end_is_followed_by_one_for_each_part(monkeypatch):
+    monkeypatch.setattr(columns, "_WORK", 400)
+    _, lengths = packing_corpora.corpus(23, (500,))
+    limits = next(limits for limits, _ in suggest(lengths) if limits.width == 256)
+    cut = pack(lengths, limits)
+    monkeypatch.setattr(rounding, "QUICK", 170)
+    planned, by_parts = [], rounding.by_parts
+    monkeypatch.setattr(rounding, "by_parts", lambda *args: planned.append(args) or by_parts(*args))
+    plan = pack(lengths, limits)
+    assert len(planned) == 1
+    assert len(plan) <= len(cut)
+    assert sorted(plan.clips.tolist()) == list(range(len(lengths)))
 
 
 def test_of_very_many_kinds_the_scarcest_resource_alone_is_programmed(monkeypatch):
