@@ -84,6 +84,7 @@ def relax(
             if bound >= best.bound:
                 best = Relaxed(columns, times, prices / most, bound)
             new = [row for row in rows if row not in known] if searches < _SEARCHES else []
+        # of few rows the end is sought even where `least` is met: more columns round better
         if not new or _near(best.bound, total) or _few(least, total):
             break
         columns = columns + new

@@ -11,6 +11,7 @@ _SIMPLEX = {
     "solver": "simplex",
     "simplex_strategy": 4,  # primal: what was feasible is so with more columns
 }
+_END = highspy.HighsModelStatus.kOptimal
 
 
 class Program:
@@ -33,7 +34,7 @@ class Program:
         none, number = np.zeros(0, np.int32), len(least)
         starts = np.zeros(number, np.int32)
         rows = least.astype(float), most.astype(float)
-        self.solver.addRows(number, *rows, 0, starts, none, np.zeros(0))
+        self._check(self.solver.addRows(number, *rows, 0, starts, none, np.zeros(0)))
 
     def add(
         self,
@@ -46,7 +47,15 @@ class Program:
         """Columns from 0 to `most`; from `starts` on stand the rows and values of each."""
         number, least = len(costs), np.zeros(len(costs))
         held = len(rows), starts.astype(np.int32), rows.astype(np.int32), values.astype(float)
-        self.solver.addCols(number, costs.astype(float), least, most.astype(float), *held)
+        bounds = costs.astype(float), least, most.astype(float)
+        self._check(self.solver.addCols(number, *bounds, *held))
+
+    def make_whole(self) -> None:
+        """Lets every column be used a whole number of times only."""
+        number = self.solver.getNumCol()
+        whole = np.full(number, highspy.HighsVarType.kInteger)
+        columns = np.arange(number, dtype=np.int32)
+        self._check(self.solver.changeColsIntegrality(number, columns, whole))
 
     def solve(self) -> tuple[np.ndarray, np.ndarray, float] | None:
         """(columns used, prices of the rows, cost), or None if it was not solved to its end.
@@ -54,22 +63,25 @@ class Program:
         Raises:
           RuntimeError: if HiGHS fails.
         """
-        self.run()
-        if self.solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        if not self.run() or self.solver.getModelStatus() != _END:
             return None
         found = self.solver.getSolution()
         cost = self.solver.getInfo().objective_function_value
         return np.array(found.col_value), np.array(found.row_dual), cost
 
-    def run(self) -> None:
-        """Runs HiGHS until it is at its end or at a limit.
+    def run(self) -> bool:
+        """Whether HiGHS came to its end or to the limit of its nodes; what it proved holds then.
 
         Raises:
           RuntimeError: if it fails, as it does where this process used it with more threads before.
         """
-        if self.solver.run() == highspy.HighsStatus.kError:
-            status = self.solver.modelStatusToString(self.solver.getModelStatus())
+        self._check(self.solver.run())
+        return self.solver.getModelStatus() in (_END, highspy.HighsModelStatus.kSolutionLimit)
+
+    def _check(self, status: highspy.HighsStatus) -> None:
+        if status == highspy.HighsStatus.kError:
+            found = self.solver.modelStatusToString(self.solver.getModelStatus())
             raise RuntimeError(
-                f"HiGHS {self.solver.version()} failed ({status}); where this process has used "
+                f"HiGHS {self.solver.version()} failed ({found}); where this process has used "
                 "highspy with more than one thread, start another one"
             )

@@ -3,9 +3,9 @@
 `worthy` finds good ones in milliseconds, `worthiest` also says what no row is worth more than.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import highspy
 import numpy as np
 
 from memobert_jax.highs import Program
@@ -110,12 +110,24 @@ def _scarcity(shares: np.ndarray, worth: np.ndarray) -> np.ndarray:
       shares: f64 [kinds, resources], what one clip takes of a row.
       worth: f64 [kinds].
     """
-    number, resources = shares.shape
-    program = Program(np.full(resources, -np.inf), np.ones(resources))
+    rooms = np.ones(shares.shape[1])
+    solved = _knapsack(shares, worth, rooms, np.full(len(shares), np.inf)).solve()
+    return rooms if solved is None else np.maximum(-solved[1], 0)
+
+
+def _knapsack(
+    takes: np.ndarray,
+    worth: np.ndarray,
+    rooms: np.ndarray,
+    most: np.ndarray,
+    options: Mapping[str, Any] | None = None,
+) -> Program:
+    """The row of most worth, whose cost is minus that; it has up to `most` of each kind."""
+    number, resources = takes.shape
+    program = Program(np.full(resources, -np.inf), rooms, options)
     starts, places = np.arange(number) * resources, np.tile(np.arange(resources), number)
-    program.add(-worth, np.full(number, np.inf), starts, places, shares.ravel())
-    solved = program.solve()
-    return np.ones(resources) if solved is None else np.maximum(-solved[1], 0)
+    program.add(-worth, most, starts, places, takes.ravel())
+    return program
 
 
 def _grown(
@@ -171,15 +183,13 @@ def _branched(
     """
     ids = np.flatnonzero(prices > SURE)
     takes, rooms = kinds[ids], np.asarray(caps)
-    number, resources = takes.shape
     fit = np.where(takes > 0, rooms // np.maximum(takes, 1), counts[ids, None])
-    program = Program(np.full(resources, -highspy.kHighsInf), rooms, _BRANCHING)
-    starts, places = np.arange(number) * resources, np.tile(np.arange(resources), number)
     most = np.minimum(fit.min(1), counts[ids])
-    program.add(-prices[ids], most, starts, places, takes.ravel())
-    solver, whole = program.solver, np.full(number, highspy.HighsVarType.kInteger)
-    solver.changeColsIntegrality(number, np.arange(number, dtype=np.int32), whole)
-    program.run()
+    program = _knapsack(takes, prices[ids], rooms, most, _BRANCHING)
+    program.make_whole()
+    if not program.run():
+        return np.inf, []
+    solver = program.solver
     rows = [np.rint(one.col_value).astype(int) for one in solver.getSavedMipSolutions()]
     worthy = [row for row in reversed(rows) if row @ prices[ids] > 1 + SLACK]
     found = [tuple(np.repeat(ids, row).tolist()) for row in worthy if (row @ takes <= rooms).all()]

@@ -136,6 +136,15 @@ def test_rows_that_are_found_quickly_fit_and_are_worth_more_than_one(seed, share
     assert pricing.worthy(kinds, prices / 10, caps, share) == []
 
 
+def test_a_search_without_a_proof_bounds_nothing(monkeypatch):
+    monkeypatch.setattr(pricing, "_STATES", 3)
+    kinds, counts, caps, prices = priced(0)
+    proved, _ = pricing.worthiest(kinds, counts, caps, prices)
+    monkeypatch.setattr(Program, "run", lambda self: False)
+    assert pricing._branched(kinds, counts, caps, prices) == (np.inf, [])
+    assert pricing.worthiest(kinds, counts, caps, prices)[0] >= proved
+
+
 def test_a_failure_of_highs_is_no_bound_and_no_plan():
     """It fails, for one, in a process that has used it with more threads."""
     code = (
